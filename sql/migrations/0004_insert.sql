@@ -1,0 +1,288 @@
+-- The door: every insert passes these triggers, whether it comes as plain sql or through enqueue().
+-- A mistake in a mandatory field raises an error of class OB that names field, rule and fix, and never the value.
+-- A mistake in an optional field never aborts an order: it becomes a warning on the row.
+set local role conversion_outbox_owner;
+
+create function conversion_outbox.derive_event_id(event_name text, business_id text) returns text
+language sql immutable parallel safe
+as $$
+  -- Event names hold no colon, so no two pairs share an id. A very long business id is replaced by its digest.
+  select case
+    when char_length(event_name) + char_length(business_id) < 128 then event_name || ':' || business_id
+    else event_name || ':' || encode(sha256(convert_to(business_id, 'UTF8')), 'hex')
+  end
+$$;
+comment on function conversion_outbox.derive_event_id is 'The event_id that is used when an application gives none: the same for the same name and business id, for ever.';
+
+create function conversion_outbox.is_currency(code text) returns boolean
+language sql immutable parallel safe
+as $$
+  select code = any ('{AED,AFN,ALL,AMD,AOA,ARS,AUD,AWG,AZN,BAM,BBD,BDT,BGN,BHD,BIF,BMD,BND,BOB,BOV,BRL,BSD,BTN,BWP,BYN,BZD,CAD,CDF,CHE,CHF,CHW,CLF,CLP,CNY,COP,COU,CRC,CUP,CVE,CZK,DJF,DKK,DOP,DZD,EGP,ERN,ETB,EUR,FJD,FKP,GBP,GEL,GHS,GIP,GMD,GNF,GTQ,GYD,HKD,HNL,HTG,HUF,IDR,ILS,INR,IQD,IRR,ISK,JMD,JOD,JPY,KES,KGS,KHR,KMF,KPW,KRW,KWD,KYD,KZT,LAK,LBP,LKR,LRD,LSL,LYD,MAD,MDL,MGA,MKD,MMK,MNT,MOP,MRU,MUR,MVR,MWK,MXN,MXV,MYR,MZN,NAD,NGN,NIO,NOK,NPR,NZD,OMR,PAB,PEN,PGK,PHP,PKR,PLN,PYG,QAR,RON,RSD,RUB,RWF,SAR,SBD,SCR,SDG,SEK,SGD,SHP,SLE,SOS,SRD,SSP,STN,SVC,SYP,SZL,THB,TJS,TMT,TND,TOP,TRY,TTD,TWD,TZS,UAH,UGX,USD,USN,UYI,UYU,UYW,UZS,VED,VES,VND,VUV,WST,XAF,XCD,XOF,XPF,YER,ZAR,ZMW,ZWG}'::text[])
+$$;
+comment on function conversion_outbox.is_currency is 'Whether the text is an active ISO 4217 code of a currency that can be paid in.';
+
+-- Which business columns of an event that came again differ from the one that stands.
+create function conversion_outbox.content_difference(
+  standing conversion_outbox.event, again conversion_outbox.event
+) returns text[]
+language sql immutable parallel safe
+as $$
+  select array_remove(array[
+    case when standing.event_name  is distinct from again.event_name  then 'event_name'  end,
+    case when standing.business_id is distinct from again.business_id then 'business_id' end,
+    case when standing.value       is distinct from again.value       then 'value'       end,
+    case when standing.currency    is distinct from again.currency    then 'currency'    end,
+    case when standing.depends_on  is distinct from again.depends_on  then 'depends_on'  end,
+    case when standing.properties -> 'items' is distinct from again.properties -> 'items' then 'properties.items' end
+  ], null)
+$$;
+comment on function conversion_outbox.content_difference is 'Names of the business columns in which a repeated event differs from the one that stands; empty for a plain duplicate.';
+
+create function conversion_outbox.refuse(code text, field text, rule text, fix text) returns void
+language plpgsql
+as $$
+begin
+  raise exception using
+    errcode = code, schema = 'conversion_outbox', table = 'event', column = field,
+    message = format('conversion_outbox.event.%s: %s', field, rule),
+    detail = format('The row was not written. Field: %s. Rule: %s.', field, rule),
+    hint = fix;
+end
+$$;
+comment on function conversion_outbox.refuse is 'Raises the error of a mandatory field. It takes no value, so it can show none.';
+
+-- What is wrong with the mandatory columns; raises, or returns nothing.
+create function conversion_outbox.check_mandatory(new conversion_outbox.event) returns void
+language plpgsql immutable
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  signal text;
+  decision jsonb;
+begin
+  if new.event_name is null or new.event_name !~ '^[a-z][a-z0-9_]{0,39}$' then
+    perform conversion_outbox.refuse('OB001', 'event_name', 'must be a snake_case name of 1 to 40 characters',
+      'Use order_paid, lead_qualified, order_refunded, ... or your own name made of a-z, 0-9 and _.');
+  end if;
+  if new.business_id is null or char_length(new.business_id) not between 1 and 128 or new.business_id ~ '[[:cntrl:]]' then
+    perform conversion_outbox.refuse('OB002', 'business_id', 'must be 1 to 128 printable characters',
+      'Pass the order, payment, booking, lead or deal id.');
+  end if;
+  if new.event_id is not null and (char_length(new.event_id) not between 1 and 128 or new.event_id ~ '[[:cntrl:]]') then
+    perform conversion_outbox.refuse('OB003', 'event_id', 'must be 1 to 128 printable characters',
+      'Pass the id that the browser uses for the same event, or leave event_id out: it is then derived from event_name and business_id.');
+  end if;
+  if (new.value is null) <> (new.currency is null) then
+    perform conversion_outbox.refuse('OB004', case when new.value is null then 'value' else 'currency' end,
+      'value and currency are given together or not at all',
+      'Pass both, or neither. A currency is never guessed.');
+  end if;
+  if new.value is not null and not (new.value >= 0 and new.value < 'Infinity') then
+    perform conversion_outbox.refuse('OB005', 'value', 'must be a finite amount that is not negative',
+      'Pass the amount as a positive number; a refund is an event of its own (order_refunded), not a negative purchase.');
+  end if;
+  if new.currency is not null and not conversion_outbox.is_currency(new.currency) then
+    perform conversion_outbox.refuse('OB006', 'currency', 'must be an ISO 4217 code',
+      'Pass three letters such as EUR, USD or JPY.');
+  end if;
+
+  if new.consent is null then
+    perform conversion_outbox.refuse('OB010', 'consent', 'is mandatory and has no default',
+      'Pass {"ad_storage": ..., "analytics_storage": ..., "ad_user_data": ..., "ad_personalization": ...} with granted, denied or unspecified as the person chose; unspecified is a legal answer.');
+  end if;
+  if jsonb_typeof(new.consent) <> 'object' then
+    perform conversion_outbox.refuse('OB011', 'consent', 'must be a json object',
+      'Pass an object with the four signals, or with "decision".');
+  end if;
+  decision := new.consent -> 'decision';
+  if decision is not null then
+    if jsonb_typeof(decision) <> 'object'
+       or exists (select from jsonb_each(decision) d where jsonb_typeof(d.value) <> 'array')
+       or exists (select from jsonb_each(decision) d, jsonb_array_elements(d.value) kind
+                  where jsonb_typeof(kind.value) <> 'string'
+                     or kind.value #>> '{}' not in ('event', 'click_id', 'email', 'phone', 'name', 'address',
+                                                   'demographics', 'external_id', 'ip_address', 'user_agent')) then
+      perform conversion_outbox.refuse('OB013', 'consent', 'decision must name platforms or destinations, each with a list of data kinds',
+        'Pass {"decision": {"meta": ["event", "email"], "ga4": ["event", "click_id"]}}. Data kinds: event, click_id, email, phone, name, address, demographics, external_id, ip_address, user_agent.');
+    end if;
+  end if;
+  foreach signal in array array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization'] loop
+    if decision is not null and not new.consent ? signal then
+      continue;
+    end if;
+    if coalesce(new.consent ->> signal, '') not in ('granted', 'denied', 'unspecified') then
+      perform conversion_outbox.refuse('OB012', 'consent', signal || ' must be granted, denied or unspecified',
+        'Give all four signals (ad_storage, analytics_storage, ad_user_data, ad_personalization), or a legal "decision".');
+    end if;
+  end loop;
+end
+$$;
+comment on function conversion_outbox.check_mandatory is 'Raises OB001 to OB013 for a mistake in a mandatory column.';
+
+create function conversion_outbox.warning(field text, rule text) returns jsonb
+language sql immutable parallel safe
+as $$ select jsonb_build_array(jsonb_build_object('field', field, 'rule', rule)) $$;
+
+-- Oddities of the optional columns: what cannot be used at all is dropped, everything else stays and is warned of.
+create function conversion_outbox.mend_optional(new conversion_outbox.event) returns conversion_outbox.event
+language plpgsql immutable
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  found jsonb := '[]';
+  key text;
+  part jsonb;
+begin
+  if new.traceparent is not null
+     and (new.traceparent !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}'
+          or new.traceparent ~ '^(ff|..-0{32}|..-.{32}-0{16})') then
+    new.traceparent := null;
+    new.tracestate := null;
+    found := found || conversion_outbox.warning('traceparent', 'not a W3C trace context; dropped');
+  end if;
+  if char_length(new.tracestate) > 512 or (new.tracestate is not null and new.traceparent is null) then
+    new.tracestate := null;
+    found := found || conversion_outbox.warning('tracestate', 'longer than 512 characters or without traceparent; dropped');
+  end if;
+  if new.depends_on = new.event_id then
+    new.depends_on := null;
+    found := found || conversion_outbox.warning('depends_on', 'names the event itself; dropped');
+  end if;
+  if new.action_source is not null and new.action_source not in (
+       'website', 'app', 'physical_store', 'phone_call', 'chat', 'email', 'other', 'system_generated', 'business_messaging') then
+    new.action_source := null;
+    found := found || conversion_outbox.warning('action_source', 'not one of website, app, physical_store, phone_call, chat, email, other, system_generated, business_messaging; dropped');
+  end if;
+  if new.page_url is not null and new.page_url !~* '^https?://[^[:space:]]+$' then
+    new.page_url := null;
+    found := found || conversion_outbox.warning('page_url', 'not an http or https address; dropped');
+  end if;
+  if new.occurred_at > clock_timestamp() + interval '5 minutes' then
+    found := found || conversion_outbox.warning('occurred_at', 'lies in the future; it is sent once that time has come');
+  end if;
+
+  if jsonb_typeof(new.properties) <> 'object' then
+    new.properties := '{}';
+    found := found || conversion_outbox.warning('properties', 'not a json object; dropped');
+  end if;
+  if jsonb_typeof(new.click_ids) <> 'object' then
+    new.click_ids := '{}';
+    found := found || conversion_outbox.warning('click_ids', 'not a json object; dropped');
+  end if;
+  if jsonb_typeof(new.user_data) <> 'object' then
+    new.user_data := '{}';
+    found := found || conversion_outbox.warning('user_data', 'not a json object; dropped');
+  end if;
+
+  for key, part in select * from jsonb_each(new.click_ids) loop
+    if key not in ('gclid', 'gbraid', 'wbraid', 'fbc', 'fbp', 'fbclid', 'li_fat_id', 'ttclid', 'ttp', 'msclkid', 'epik',
+                   'sc_click_id', 'rdt_cid', 'ga_client_id', 'ga_session_id') then
+      found := found || conversion_outbox.warning('click_ids', 'has a key that no platform uses');
+    elsif jsonb_typeof(part) not in ('string', 'number', 'null') then
+      found := found || conversion_outbox.warning('click_ids.' || key, 'not a text');
+    end if;
+  end loop;
+  for key, part in select * from jsonb_each(new.user_data) loop
+    if key not in ('email', 'phone', 'first_name', 'last_name', 'street', 'city', 'region', 'postal_code', 'country',
+                   'date_of_birth', 'gender', 'external_id', 'company', 'job_title', 'ip_address', 'user_agent') then
+      found := found || conversion_outbox.warning('user_data', 'has a key that no platform uses');
+    elsif jsonb_typeof(part) = 'array' and key in ('email', 'phone') then
+      null;
+    elsif jsonb_typeof(part) not in ('string', 'number', 'null') then
+      found := found || conversion_outbox.warning('user_data.' || key, 'not a text');
+    elsif key = 'email' and part #>> '{}' !~ '^[[:space:]]*([^@[:space:]]+@[^@[:space:]]+\.[^@[:space:]]+|[0-9a-fA-F]{64})[[:space:]]*$' then
+      found := found || conversion_outbox.warning('user_data.email', 'does not look like an e-mail address or a SHA-256');
+    elsif key = 'phone' and part #>> '{}' !~ '^[[:space:]]*(\+?[^[:alpha:]]*([0-9][^[:alpha:]]*){7,}.*|[0-9a-fA-F]{64})$' then
+      found := found || conversion_outbox.warning('user_data.phone', 'does not look like a phone number or a SHA-256');
+    end if;
+  end loop;
+  for key, part in select * from jsonb_each(new.consent) loop
+    if key not in ('ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization', 'given_at', 'source', 'version',
+                   'legal_basis', 'region', 'gpc', 'tcf', 'gpp', 'decision') then
+      found := found || conversion_outbox.warning('consent', 'has a key that is not read');
+    end if;
+  end loop;
+  if new.consent ? 'gpc' and jsonb_typeof(new.consent -> 'gpc') <> 'boolean' then
+    found := found || conversion_outbox.warning('consent.gpc', 'not true or false; taken as true');
+  end if;
+
+  if found <> '[]' then
+    new.warnings := found;
+  end if;
+  return new;
+end
+$$;
+comment on function conversion_outbox.mend_optional is 'Returns the row with unusable optional fields dropped and every oddity listed in warnings.';
+
+-- Waits for another transaction that is inserting the same event right now, so that the repeat is seen as one.
+-- A transaction takes at most 64 such locks, the server's default budget, however many events it inserts; beyond
+-- that the unique constraint alone decides.
+create function conversion_outbox.wait_for_twin(event_id text) returns void
+language plpgsql
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  taken integer := coalesce(nullif(current_setting('conversion_outbox.twin_locks', true), ''), '0')::integer;
+begin
+  if taken < 64 then
+    perform pg_advisory_xact_lock(hashtextextended(event_id, 4242));
+    perform set_config('conversion_outbox.twin_locks', (taken + 1)::text, true);
+  end if;
+end
+$$;
+
+create function conversion_outbox.before_event_insert() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  standing conversion_outbox.event;
+  differs text[];
+begin
+  new.currency := upper(btrim(new.currency));
+  perform conversion_outbox.check_mandatory(new);
+  new.event_id := coalesce(new.event_id, conversion_outbox.derive_event_id(new.event_name, new.business_id));
+  new.occurred_at := coalesce(new.occurred_at, now());
+  new.recorded_at := clock_timestamp();
+  new.user_data := coalesce(new.user_data, '{}');
+  new.click_ids := coalesce(new.click_ids, '{}');
+  new.properties := coalesce(new.properties, '{}');
+  new.warnings := null;
+  new := conversion_outbox.mend_optional(new);
+
+  perform conversion_outbox.wait_for_twin(new.event_id);
+  select * into standing from conversion_outbox.event e where e.event_id = new.event_id;
+  if not found then
+    return new;
+  end if;
+
+  differs := conversion_outbox.content_difference(standing, new);
+  insert into conversion_outbox.repeat as r (event_id, duplicates, conflicts, differs)
+  values (new.event_id, (differs = '{}')::integer, (differs <> '{}')::integer, differs)
+  on conflict (event_id) do update set
+    duplicates = r.duplicates + excluded.duplicates,
+    conflicts = r.conflicts + excluded.conflicts,
+    differs = (select coalesce(array_agg(distinct d order by d), '{}') from unnest(r.differs || excluded.differs) d),
+    last_seen_at = excluded.last_seen_at;
+  return null;
+end
+$$;
+comment on function conversion_outbox.before_event_insert is 'Checks, mends, derives the id; turns a repeat into a count and skips the row.';
+
+create function conversion_outbox.after_event_insert() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+begin
+  -- No notify here: a transaction that notifies takes a global lock at commit. Workers poll.
+  insert into conversion_outbox.queue (event_no) select event_no from inserted;
+  return null;
+end
+$$;
+comment on function conversion_outbox.after_event_insert is 'Queues the new events, in the application''s own transaction.';
+
+create trigger before_insert before insert on conversion_outbox.event
+  for each row execute function conversion_outbox.before_event_insert();
+create trigger after_insert after insert on conversion_outbox.event
+  referencing new table as inserted
+  for each statement execute function conversion_outbox.after_event_insert();

@@ -1,0 +1,31 @@
+-- Leases up to $2 events from the queue. Rows that another worker holds are passed over, never waited for.
+-- $1 bigint       low-water mark: only events above it are looked at, so that dead rows at the head cost nothing
+-- $2 bigint       how many events at most
+-- $3 float8       lease, seconds
+-- $4 timestamptz  the time, or null for the database's own clock
+-- The limit stands in a cte: in a nested loop it could be run again and claim more than it says.
+with due as materialized (
+  select event_no, lease_until is not null as rescued
+    from conversion_outbox.queue
+   where event_no > $1 and (lease_until is null or lease_until < coalesce($4, now()))
+   order by event_no
+   limit $2
+     for update skip locked
+)
+update conversion_outbox.queue q
+   set claim_no = q.claim_no + 1,
+       lease_until = coalesce($4, now()) + make_interval(secs => $3)
+  from due
+  join conversion_outbox.event e using (event_no)
+ where q.event_no = due.event_no
+returning
+  q.claim_no, due.rescued,
+  -- After a rescue some destinations may be done already.
+  case when q.claim_no > 1
+    then (select array_agg(d.destination) from conversion_outbox.delivery d where d.event_no = q.event_no)
+  end as done,
+  conversion_outbox.withdrawn_signals(e) as withdrawn,
+  case when e.depends_on is not null then conversion_outbox.original_states(e.depends_on) end as original,
+  e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
+  e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,
+  e.traceparent, e.tracestate

@@ -1,0 +1,83 @@
+-- Writes results, all or nothing, and only for the holder of the current lease.
+-- Fresh results come from a queue row: the delivery is inserted, once, with its outcome. Waiting deliveries are updated.
+-- Deliveries, one array a column:
+-- $1 event_no  $2 destination  $3 claim_no  $4 fresh  $5 closes: last destination of a fresh event, its queue row goes
+-- $6 state  $7 reason  $8 tries  $9 attempts  $10 response_code  $11 duration_ms  $12 permit  $13 tried_at
+-- $14 first_tried_at  $15 payload_hash  $16 trace_id  $17 error_code  $18 due_at  $19 settled_at
+-- Tries that the delivery row does not record by itself:
+-- $20 event_no  $21 destination  $22 try_no  $23 outcome  $24 counted  $25 tried_at  $26 duration_ms  $27 response_code
+-- $28 error_code  $29 payload_hash  $30 trace_id
+-- $31 slot of the running totals
+-- Returns the deliveries that were settled; what is missing was lost to another worker.
+with result as materialized (
+  select * from unnest(
+    $1::bigint[], $2::text[], $3::integer[], $4::boolean[], $5::boolean[], $6::text[], $7::text[], $8::smallint[], $9::smallint[],
+    $10::smallint[], $11::integer[], $12::integer[], $13::timestamptz[], $14::timestamptz[], $15::bytea[], $16::bytea[], $17::text[],
+    $18::timestamptz[], $19::timestamptz[])
+  as r (event_no, destination, claim_no, fresh, closes, state, reason, tries, attempts, response_code, duration_ms, permit,
+        tried_at, first_tried_at, payload_hash, trace_id, error_code, due_at, settled_at)
+),
+closed as (
+  delete from conversion_outbox.queue q
+   using result r
+   where r.fresh and r.closes and q.event_no = r.event_no and q.claim_no = r.claim_no
+  returning q.event_no
+),
+-- Events that stay in the queue are locked for the length of this statement, so that nobody claims them meanwhile.
+open as materialized (
+  select q.event_no
+    from conversion_outbox.queue q
+   where (q.event_no, q.claim_no) in (select r.event_no, r.claim_no from result r where r.fresh group by 1, 2 having not bool_or(r.closes))
+   order by q.event_no
+     for update
+),
+held as (
+  select event_no from closed union all select event_no from open
+),
+inserted as (
+  insert into conversion_outbox.delivery as d
+    (event_no, destination, state, reason, tries, attempts, response_code, duration_ms, permit, tried_at, first_tried_at,
+     payload_hash, trace_id, error_code, due_at, settled_at)
+  select event_no, destination, state, reason, tries, attempts, response_code, duration_ms, permit, tried_at, first_tried_at,
+         payload_hash, trace_id, error_code, due_at, settled_at
+    from result join held using (event_no)
+   where fresh
+  on conflict (event_no, destination) do nothing
+  returning d.event_no, d.destination, d.state, d.tries
+),
+updated as (
+  update conversion_outbox.delivery d
+     set state = r.state, reason = r.reason, tries = r.tries, attempts = r.attempts,
+         response_code = coalesce(r.response_code, d.response_code), duration_ms = coalesce(r.duration_ms, d.duration_ms),
+         permit = coalesce(r.permit, d.permit), tried_at = coalesce(r.tried_at, d.tried_at),
+         first_tried_at = coalesce(d.first_tried_at, r.first_tried_at), payload_hash = coalesce(r.payload_hash, d.payload_hash),
+         trace_id = coalesce(r.trace_id, d.trace_id), error_code = coalesce(r.error_code, d.error_code),
+         due_at = r.due_at, settled_at = r.settled_at, lease_until = null, intent_at = null
+    from result r
+   where not r.fresh and d.event_no = r.event_no and d.destination = r.destination
+     and d.claim_no = r.claim_no and d.state = 'pending'
+  returning d.event_no, d.destination, d.state, d.tries
+),
+settled as (
+  select * from inserted union all select * from updated
+),
+recorded as (
+  insert into conversion_outbox.attempt
+    (event_no, destination, try_no, outcome, counted, tried_at, duration_ms, response_code, error_code, payload_hash, trace_id)
+  select t.*
+    from unnest($20::bigint[], $21::text[], $22::smallint[], $23::text[], $24::boolean[], $25::timestamptz[], $26::integer[],
+                $27::smallint[], $28::text[], $29::bytea[], $30::bytea[])
+      as t (event_no, destination, try_no, outcome, counted, tried_at, duration_ms, response_code, error_code, payload_hash, trace_id)
+    join settled s on s.event_no = t.event_no and s.destination = t.destination
+  on conflict (event_no, destination, try_no) do nothing
+),
+counted as (
+  insert into conversion_outbox.delivery_total as t (destination, state, slot, total, retried)
+  select destination, state, $31::smallint, count(*), count(*) filter (where tries > 1)
+    from settled where state <> 'pending'
+   group by destination, state
+   order by destination, state
+  on conflict (destination, state, slot) do update
+    set total = t.total + excluded.total, retried = t.retried + excluded.retried
+)
+select event_no, destination from settled
