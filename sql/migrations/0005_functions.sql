@@ -85,18 +85,18 @@ end
 $$;
 comment on function conversion_outbox.withdrawn_signals is 'The consent signals that were taken back for this event''s business id or person; null when none were.';
 
-create function conversion_outbox.original_states(original text) returns jsonb
+create function conversion_outbox.original_of(original text) returns jsonb
 language plpgsql stable
 as $$
 begin
   return (
-    select coalesce(jsonb_object_agg(d.destination, d.state) filter (where d.destination is not null), '{}')
-      from conversion_outbox.event e left join conversion_outbox.delivery d using (event_no)
-     where e.event_id = original
-    having count(*) > 0);
+    select jsonb_build_object('business_id', e.business_id, 'states', coalesce((
+             select jsonb_object_agg(d.destination, d.state) from conversion_outbox.delivery d where d.event_no = e.event_no), '{}'))
+      from conversion_outbox.event e
+     where e.event_id = original);
 end
 $$;
-comment on function conversion_outbox.original_states is 'State per destination of the event that another one adjusts; null when that event is unknown.';
+comment on function conversion_outbox.original_of is 'Business id and state per destination of the event that another one adjusts; null when that event is unknown.';
 
 create function conversion_outbox.enqueue(
   inout event_id text default null,

@@ -25,7 +25,7 @@ returning
     then (select array_agg(d.destination) from conversion_outbox.delivery d where d.event_no = q.event_no)
   end as done,
   conversion_outbox.withdrawn_signals(e) as withdrawn,
-  case when e.depends_on is not null then conversion_outbox.original_states(e.depends_on) end as original,
+  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original,
   e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,
   e.traceparent, e.tracestate

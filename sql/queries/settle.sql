@@ -1,33 +1,38 @@
 -- Writes results, all or nothing, and only for the holder of the current lease.
 -- Fresh results come from a queue row: the delivery is inserted, once, with its outcome. Waiting deliveries are updated.
 -- Deliveries, one array a column:
--- $1 event_no  $2 destination  $3 claim_no  $4 fresh  $5 closes: last destination of a fresh event, its queue row goes
+-- $1 event_no  $2 destination  $3 claim_no  $4 fresh: from the queue, so the delivery row is yet to be made  $5 slot of totals
 -- $6 state  $7 reason  $8 tries  $9 attempts  $10 response_code  $11 duration_ms  $12 permit  $13 tried_at
 -- $14 first_tried_at  $15 payload_hash  $16 trace_id  $17 error_code  $18 due_at  $19 settled_at
 -- Tries that the delivery row does not record by itself:
 -- $20 event_no  $21 destination  $22 try_no  $23 outcome  $24 counted  $25 tried_at  $26 duration_ms  $27 response_code
 -- $28 error_code  $29 payload_hash  $30 trace_id
--- $31 slot of the running totals
+-- Events whose last destination is in, whose queue rows go:
+-- $31 event_no  $32 claim_no
 -- Returns the deliveries that were settled; what is missing was lost to another worker.
 with result as materialized (
   select * from unnest(
-    $1::bigint[], $2::text[], $3::integer[], $4::boolean[], $5::boolean[], $6::text[], $7::text[], $8::smallint[], $9::smallint[],
+    $1::bigint[], $2::text[], $3::integer[], $4::boolean[], $6::text[], $7::text[], $8::smallint[], $9::smallint[],
     $10::smallint[], $11::integer[], $12::integer[], $13::timestamptz[], $14::timestamptz[], $15::bytea[], $16::bytea[], $17::text[],
     $18::timestamptz[], $19::timestamptz[])
-  as r (event_no, destination, claim_no, fresh, closes, state, reason, tries, attempts, response_code, duration_ms, permit,
+  as r (event_no, destination, claim_no, fresh, state, reason, tries, attempts, response_code, duration_ms, permit,
         tried_at, first_tried_at, payload_hash, trace_id, error_code, due_at, settled_at)
+),
+finished as materialized (
+  select * from unnest($31::bigint[], $32::integer[]) as f (event_no, claim_no)
 ),
 closed as (
   delete from conversion_outbox.queue q
-   using result r
-   where r.fresh and r.closes and q.event_no = r.event_no and q.claim_no = r.claim_no
+   using finished f
+   where q.event_no = f.event_no and q.claim_no = f.claim_no
   returning q.event_no
 ),
 -- Events that stay in the queue are locked for the length of this statement, so that nobody claims them meanwhile.
 open as materialized (
   select q.event_no
     from conversion_outbox.queue q
-   where (q.event_no, q.claim_no) in (select r.event_no, r.claim_no from result r where r.fresh group by 1, 2 having not bool_or(r.closes))
+   where (q.event_no, q.claim_no) in (
+           select r.event_no, r.claim_no from result r where r.fresh except select f.event_no, f.claim_no from finished f)
    order by q.event_no
      for update
 ),
@@ -73,7 +78,7 @@ recorded as (
 ),
 counted as (
   insert into conversion_outbox.delivery_total as t (destination, state, slot, total, retried)
-  select destination, state, $31::smallint, count(*), count(*) filter (where tries > 1)
+  select destination, state, $5::smallint, count(*), count(*) filter (where tries > 1)
     from settled where state <> 'pending'
    group by destination, state
    order by destination, state

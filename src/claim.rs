@@ -1,0 +1,200 @@
+//! Takes due work under a lease: fresh events from the queue, and waiting deliveries of one destination.
+//!
+//! One short statement each, with `skip locked`; no transaction is open afterwards. The lease runs on the database's
+//! clock. What is claimed and never settled comes back by itself when the lease has run out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use crate::consent::{Permit, Signal};
+use crate::conversion::Original;
+use crate::decide::{Prior, Surroundings};
+use crate::event::{Columns, EventFault, OutboxEvent};
+
+const CLAIM_EVENTS: &str = include_str!("../sql/queries/claim_events.sql");
+const CLAIM_DUE: &str = include_str!("../sql/queries/claim_due.sql");
+const NEXT_DUE: &str = include_str!("../sql/queries/next_due.sql");
+const READ_EVENT: &str = include_str!("../sql/queries/read_event.sql");
+
+/// The right to settle: void as soon as somebody else claims the same row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// Which event.
+    pub event_no: i64,
+    /// The claim number that settling must show.
+    pub claim_no: i32,
+    /// Claimed from the queue, so that the delivery row is yet to be made.
+    pub is_fresh: bool,
+    /// By the worker's own clock, a little early: nothing is sent after this.
+    pub expires_at: Instant,
+}
+
+/// An event or a delivery under lease.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The right to settle it.
+    pub ticket: Ticket,
+    /// Its last holder let the lease run out.
+    pub is_rescued: bool,
+    /// The event, or what is wrong with its row.
+    pub event: Result<Arc<OutboxEvent>, EventFault>,
+    /// Withdrawals and the adjusted event.
+    pub around: Surroundings,
+    /// Destinations that need nothing any more (after a rescue).
+    pub done: Vec<String>,
+    /// Earlier tries, for a waiting delivery.
+    pub prior: Prior,
+}
+
+/// How much to claim and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Rows at most.
+    pub limit: i64,
+    /// Length of the lease.
+    pub lease: std::time::Duration,
+    /// The time, where it is not the database's own.
+    pub clock: Option<DateTime<Utc>>,
+}
+
+/// Claims fresh events above the low-water mark, oldest first.
+pub async fn claim_events(client: &Client, above: i64, terms: Terms) -> Result<Vec<Claimed>, tokio_postgres::Error> {
+    let expires_at = Instant::now() + terms.lease;
+    let lease = terms.lease.as_secs_f64();
+    let rows = client
+        .query_typed(
+            CLAIM_EVENTS,
+            &[
+                (&above as &(dyn ToSql + Sync), Type::INT8),
+                (&terms.limit, Type::INT8),
+                (&lease, Type::FLOAT8),
+                (&terms.clock, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    let mut claimed = rows.iter().map(|row| claimed(row, true, expires_at)).collect::<Result<Vec<_>, _>>()?;
+    claimed.sort_by_key(|claimed| claimed.ticket.event_no);
+    Ok(claimed)
+}
+
+/// Claims waiting deliveries of one destination whose time has come.
+pub async fn claim_due(client: &Client, destination: &str, terms: Terms) -> Result<Vec<Claimed>, tokio_postgres::Error> {
+    let expires_at = Instant::now() + terms.lease;
+    let lease = terms.lease.as_secs_f64();
+    let rows = client
+        .query_typed(
+            CLAIM_DUE,
+            &[
+                (&destination as &(dyn ToSql + Sync), Type::TEXT),
+                (&terms.limit, Type::INT8),
+                (&lease, Type::FLOAT8),
+                (&terms.clock, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let mut claimed = claimed(row, false, expires_at)?;
+            claimed.prior = prior(row)?;
+            Ok(claimed)
+        })
+        .collect()
+}
+
+/// For each destination that has waiting deliveries, when the first of them falls due.
+pub async fn next_due(
+    client: &Client,
+    destinations: &[String],
+    clock: Option<DateTime<Utc>>,
+) -> Result<BTreeMap<String, DateTime<Utc>>, tokio_postgres::Error> {
+    let rows = client
+        .query_typed(
+            NEXT_DUE,
+            &[(&destinations as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&clock, Type::TIMESTAMPTZ)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get("destination")?, row.try_get("due_at")?))).collect()
+}
+
+/// One event and its surroundings by event id, without claiming it.
+pub async fn read_event(
+    client: &Client,
+    event_id: &str,
+) -> Result<Option<(Result<OutboxEvent, EventFault>, Surroundings)>, tokio_postgres::Error> {
+    let rows = client.query_typed(READ_EVENT, &[(&event_id as &(dyn ToSql + Sync), Type::TEXT)]).await?;
+    rows.first().map(|row| Ok((OutboxEvent::parse(columns(row)?), surroundings(row)?))).transpose()
+}
+
+fn claimed(row: &Row, is_fresh: bool, expires_at: Instant) -> Result<Claimed, tokio_postgres::Error> {
+    Ok(Claimed {
+        ticket: Ticket {
+            event_no: row.try_get("event_no")?,
+            claim_no: row.try_get("claim_no")?,
+            is_fresh,
+            expires_at,
+        },
+        is_rescued: row.try_get("rescued")?,
+        event: OutboxEvent::parse(columns(row)?).map(Arc::new),
+        around: surroundings(row)?,
+        done: if is_fresh { row.try_get::<_, Option<Vec<String>>>("done")?.unwrap_or_default() } else { Vec::new() },
+        prior: Prior::default(),
+    })
+}
+
+fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
+    Ok(Prior {
+        tries: row.try_get("tries")?,
+        attempts: row.try_get("attempts")?,
+        permit: row.try_get::<_, Option<i32>>("permit")?.map(Permit::from_bits),
+        payload_hash: row.try_get::<_, Option<Vec<u8>>>("payload_hash")?.and_then(|hash| hash.try_into().ok()),
+        tried_at: row.try_get("tried_at")?,
+        first_tried_at: row.try_get("first_tried_at")?,
+        intent_at: row.try_get("intent_at")?,
+    })
+}
+
+fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
+    let withdrawn = row.try_get::<_, Option<Vec<String>>>("withdrawn")?.unwrap_or_default();
+    let original = row.try_get::<_, Option<Value>>("original")?;
+    Ok(Surroundings {
+        withdrawn: withdrawn.iter().filter_map(|name| Signal::parse(name)).collect(),
+        original: original.as_ref().map(original_of),
+    })
+}
+
+fn original_of(value: &Value) -> Original {
+    let states = value["states"].as_object().into_iter().flatten();
+    Original {
+        business_id: value["business_id"].as_str().unwrap_or_default().to_owned(),
+        states: states.filter_map(|(name, state)| Some((name.clone(), state.as_str()?.to_owned()))).collect(),
+    }
+}
+
+fn columns(row: &Row) -> Result<Columns, tokio_postgres::Error> {
+    Ok(Columns {
+        event_no: row.try_get("event_no")?,
+        event_id: row.try_get("event_id")?,
+        event_name: row.try_get("event_name")?,
+        business_id: row.try_get("business_id")?,
+        occurred_at: row.try_get("occurred_at")?,
+        recorded_at: row.try_get("recorded_at")?,
+        value: row.try_get("value")?,
+        currency: row.try_get("currency")?,
+        consent: row.try_get("consent")?,
+        user_data: row.try_get("user_data")?,
+        click_ids: row.try_get("click_ids")?,
+        properties: row.try_get("properties")?,
+        action_source: row.try_get("action_source")?,
+        page_url: row.try_get("page_url")?,
+        source: row.try_get("source")?,
+        depends_on: row.try_get("depends_on")?,
+        traceparent: row.try_get("traceparent")?,
+        tracestate: row.try_get("tracestate")?,
+    })
+}

@@ -1,0 +1,248 @@
+//! The words for what happened: how an attempt ended, what became of a delivery, and why.
+//!
+//! All three are closed lists. Their texts are the values in the database, in metrics and on pages, so they change
+//! only with a migration.
+
+use std::time::Duration;
+
+/// Declares a closed list whose variants have one text each.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every word of the list.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The text in the database, in metrics and on pages.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// What has become of a delivery.
+    State {
+        /// Due now, due later, or waiting for another event.
+        Pending = "pending",
+        /// The platform confirmed that it took the event.
+        Accepted = "accepted",
+        /// Handed over to a platform that never confirms, or has not yet.
+        Sent = "sent",
+        /// Consent, withdrawal or opt-out: nothing left the house.
+        Suppressed = "suppressed",
+        /// Cannot apply at this destination.
+        Skipped = "skipped",
+        /// Older than the platform takes.
+        Expired = "expired",
+        /// The platform, or our own check before sending, found this event wrong for good.
+        Rejected = "rejected",
+        /// It may have arrived and a resend might count twice, so it was not sent again.
+        Uncertain = "uncertain",
+        /// Attempts or age are used up.
+        Exhausted = "exhausted",
+        /// Stopped by an operator or an erasure.
+        Cancelled = "cancelled",
+    }
+}
+
+words! {
+    /// Why a delivery is in its state.
+    Reason {
+        /// A consent signal that the destination needs was denied.
+        ConsentDenied = "consent_denied",
+        /// A consent signal that the destination needs was never asked for.
+        ConsentUnspecified = "consent_unspecified",
+        /// Consent was taken back after the event was written.
+        Withdrawn = "withdrawn",
+        /// Global Privacy Control.
+        OptOut = "opt_out",
+        /// There is a legal decision and it does not name this destination.
+        NotInDecision = "not_in_decision",
+        /// Nothing that the platform could match a person by.
+        NoIdentifier = "no_identifier",
+        /// The platform has no such event, or no mapping was configured.
+        UnsupportedEvent = "unsupported_event",
+        /// The destination's routes leave this event out.
+        FilteredByRoute = "filtered_by_route",
+        /// The event that this one adjusts never left.
+        OriginalNotSent = "original_not_sent",
+        /// The event that this one adjusts is not in the outbox.
+        OriginalUnknown = "original_unknown",
+        /// The destination only validates; the platform found nothing wrong.
+        ValidatedOnly = "validated_only",
+        /// Older than the platform takes.
+        TooOld = "too_old",
+        /// Our own check before sending found the payload wrong.
+        InvalidPayload = "invalid_payload",
+        /// The row itself is no valid event.
+        InvalidEvent = "invalid_event",
+        /// The platform refused this event for good.
+        RefusedByPlatform = "refused_by_platform",
+        /// A retry would have said something else than the first try, and not because of consent.
+        PayloadChanged = "payload_changed",
+        /// The worker itself failed on this event.
+        Defect = "defect",
+        /// No answer came.
+        NoAnswer = "no_answer",
+        /// The time in which the platform recognises a repeat is over.
+        RepeatWindowOver = "repeat_window_over",
+        /// As many attempts failed as are allowed.
+        AttemptsUsedUp = "attempts_used_up",
+        /// Older than the configuration allows.
+        AgeUsedUp = "age_used_up",
+        /// The person was erased.
+        Erased = "erased",
+        /// The platform failed; tried again later.
+        Retry = "retry",
+        /// The platform throttles.
+        RateLimited = "rate_limited",
+        /// The platform answers nobody at the moment.
+        DestinationDown = "destination_down",
+        /// The destination is held: credential, permission or version.
+        DestinationHeld = "destination_held",
+        /// The destination has more work than it can do now; others go on.
+        DestinationBusy = "destination_busy",
+        /// Waits for the event that it adjusts.
+        WaitingForOriginal = "waiting_for_original",
+        /// The business clock is ahead of ours.
+        InTheFuture = "in_the_future",
+        /// A request is under way to a platform that does not deduplicate.
+        Sending = "sending",
+    }
+}
+
+words! {
+    /// Why a destination is held.
+    Hold {
+        /// 401, or a token that is expired, revoked or wrong.
+        Credential = "credential",
+        /// 403: the credential is known and may not do this.
+        Permission = "permission",
+        /// The account, version or address in the configuration is wrong.
+        Configuration = "configuration",
+    }
+}
+
+impl Hold {
+    /// What a person should do about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Hold::Credential => "replace the token in the secret file; the worker notices and goes on by itself",
+            Hold::Permission => "give the token's owner access to this account, or use another token; the worker probes again by itself",
+            Hold::Configuration => "check account id, API version and base_url of this destination, then restart the worker",
+        }
+    }
+}
+
+/// How one event fared in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Confirmed.
+    Accepted,
+    /// Handed over to a platform that confirms nothing.
+    Sent,
+    /// The platform only validated it, as it was asked to.
+    Validated,
+    /// Failed for now. `after` is the platform's own wish.
+    Retry {
+        /// How long to wait at least.
+        after: Option<Duration>,
+        /// Whether the request reached the platform: if so, it may have been taken after all.
+        delivered: bool,
+    },
+    /// Throttled: nobody's fault, so no attempt is burned.
+    RateLimited {
+        /// How long to wait at least.
+        after: Option<Duration>,
+    },
+    /// The destination itself is wrong: a person or a new credential must help.
+    Hold(Hold),
+    /// Wrong for good.
+    Rejected,
+    /// Refused with a code that nobody has described: tried once more, then rejected.
+    Unrecognised,
+    /// Bytes were written and no answer came.
+    Ambiguous,
+}
+
+impl Outcome {
+    /// The text in `attempt.outcome` and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Sent | Outcome::Validated => "sent",
+            Outcome::Retry { .. } => "retry",
+            Outcome::RateLimited { .. } => "rate_limited",
+            Outcome::Hold(_) => "hold",
+            Outcome::Rejected | Outcome::Unrecognised => "rejected",
+            Outcome::Ambiguous => "ambiguous",
+        }
+    }
+
+    /// Every text of [`Outcome::as_str`], and that of a refused batch.
+    pub const TEXTS: &'static [&'static str] =
+        &["accepted", "sent", "retry", "rate_limited", "hold", "rejected", "batch_rejected", "ambiguous"];
+}
+
+/// What a platform's answer says of the events of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Of all events alike, or of none in particular.
+    pub verdict: Verdict,
+    /// The platform's own code, such as `190/463`; never its text, which may echo what was sent.
+    pub code: Option<String>,
+    /// Something an operator should read once: a version about to end, a count that does not add up.
+    pub notice: Option<Notice>,
+}
+
+/// Whom an answer concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All events of the request fared alike.
+    All(Outcome),
+    /// The request was refused whole because of at least one event, and nothing was stored. Split it.
+    BatchRejected,
+}
+
+words! {
+    /// What an answer says beside the verdict.
+    Notice {
+        /// The platform warns that the API version is about to end.
+        VersionWarning = "version_warning",
+        /// The platform counted fewer events than were sent.
+        CountMismatch = "count_mismatch",
+        /// A code that nobody has described.
+        UnrecognisedCode = "unrecognised_code",
+        /// The address is not the platform's: 404 or 405.
+        WrongAddress = "wrong_address",
+    }
+}
+
+impl Answer {
+    /// All events fared alike, and there is nothing more to say.
+    pub fn all(outcome: Outcome) -> Answer {
+        Answer { verdict: Verdict::All(outcome), code: None, notice: None }
+    }
+
+    /// The whole request was refused because of its events.
+    pub fn batch_rejected() -> Answer {
+        Answer { verdict: Verdict::BatchRejected, code: None, notice: None }
+    }
+
+    /// With the platform's own code.
+    pub fn code(mut self, code: impl Into<String>) -> Answer {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// With something an operator should read.
+    pub fn notice(mut self, notice: Notice) -> Answer {
+        self.notice = Some(notice);
+        self
+    }
+}

@@ -1,0 +1,154 @@
+//! The only file that talks to platforms: puts the credential in, sends, reads the answer within limits.
+//!
+//! Not for deciding anything: it says what came back, or how far a request got before it failed.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use url::Url;
+
+use crate::config::secret::Secret;
+use crate::destinations::{Credential, HttpRequest, Reply};
+
+/// Answers are read this far, in bytes; no platform's answer about one request is near it.
+const BODY_MAX: usize = 64 * 1024;
+
+/// Sends requests. Cheap to clone; connections are shared.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    client: reqwest::Client,
+}
+
+/// How far a request got. Holds no address and no text of the HTTP library, which would print query secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Name, connection or TLS failed: the platform saw nothing.
+    #[error("no connection: nothing was delivered")]
+    Connect,
+    /// The request was under way and no answer came in time.
+    #[error("no answer in time: it may have been taken")]
+    Timeout,
+    /// The connection broke while or after the request was written.
+    #[error("the connection broke: it may have been taken")]
+    Broken,
+    /// The credential cannot be written into a header.
+    #[error("the credential holds a character that no header may carry")]
+    Credential,
+}
+
+impl SendError {
+    /// For `error.type` and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SendError::Connect => "connect",
+            SendError::Timeout => "timeout",
+            SendError::Broken => "broken",
+            SendError::Credential => "credential",
+        }
+    }
+}
+
+impl Sender {
+    /// A sender with the platform's own certificate store. Redirects are not followed: no platform documents any, and
+    /// following one would hand the credential on.
+    pub fn new() -> Result<Sender, reqwest::Error> {
+        crate::tls::install_provider();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .pool_idle_timeout(Duration::from_secs(55))
+            .tcp_keepalive(Duration::from_secs(30))
+            .user_agent(concat!("conversion-outbox/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Sender { client })
+    }
+
+    /// Sends one request and reads the answer, all within `timeout`.
+    pub async fn send(&self, request: HttpRequest, secret: &Secret, timeout: Duration) -> Result<Reply, SendError> {
+        let exchange = self.exchange(request, secret);
+        match tokio::time::timeout(timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(SendError::Timeout),
+        }
+    }
+
+    async fn exchange(&self, request: HttpRequest, secret: &Secret) -> Result<Reply, SendError> {
+        let HttpRequest { mut url, credential, mut body } = request;
+        let mut bearer = None;
+        match credential {
+            Credential::Bearer => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose())).map_err(|_| SendError::Credential)?;
+                value.set_sensitive(true);
+                bearer = Some(value);
+            }
+            Credential::Query(name) => put_in_query(&mut url, name, secret.expose()),
+            Credential::Body(name) => put_in_body(&mut body, name, secret.expose()),
+        }
+        let mut builder = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        if let Some(bearer) = bearer {
+            builder = builder.header(reqwest::header::AUTHORIZATION, bearer);
+        }
+        let mut response = builder.send().await.map_err(|error| kind(&error))?;
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            headers: response
+                .headers()
+                .iter()
+                .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+                .collect(),
+            body: Vec::new(),
+        };
+        let mut read = BytesMut::new();
+        while read.len() < BODY_MAX {
+            match response.chunk().await {
+                Ok(Some(chunk)) => read.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(_) => return Err(SendError::Broken),
+            }
+        }
+        read.truncate(BODY_MAX);
+        reply.body = read.into();
+        Ok(reply)
+    }
+}
+
+/// A request as a person may read it: the credential is shown as `***`, wherever it goes.
+pub fn masked(request: &HttpRequest) -> serde_json::Value {
+    let HttpRequest { mut url, credential, mut body } = request.clone();
+    let mut headers = serde_json::Map::new();
+    headers.insert("content-type".into(), "application/json".into());
+    match credential {
+        Credential::Bearer => {
+            headers.insert("authorization".into(), "Bearer ***".into());
+        }
+        Credential::Query(name) => put_in_query(&mut url, name, "***"),
+        Credential::Body(name) => put_in_body(&mut body, name, "***"),
+    }
+    serde_json::json!({
+        "method": "POST",
+        "url": url.as_str(),
+        "headers": headers,
+        "body": serde_json::from_str::<serde_json::Value>(&body).expect("adapters write json"),
+    })
+}
+
+fn put_in_query(url: &mut Url, name: &str, secret: &str) {
+    url.query_pairs_mut().append_pair(name, secret);
+}
+
+/// Bodies are JSON objects with at least one member, so the secret can be put first.
+fn put_in_body(body: &mut String, name: &str, secret: &str) {
+    body.insert_str(1, &format!("\"{name}\":{},", serde_json::Value::from(secret)));
+}
+
+/// Only a failure to connect is known to have delivered nothing.
+fn kind(error: &reqwest::Error) -> SendError {
+    if error.is_connect() {
+        SendError::Connect
+    } else if error.is_timeout() {
+        SendError::Timeout
+    } else {
+        SendError::Broken
+    }
+}
