@@ -1,1 +1,3 @@
 //! Outbox.
+
+pub mod currency;
