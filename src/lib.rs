@@ -1,3 +1,4 @@
 //! Outbox.
 
 pub mod currency;
+pub mod identity;
