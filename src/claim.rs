@@ -9,8 +9,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Row};
+
+use crate::db::connect::Database;
+use crate::db::error::DatabaseError;
 
 use crate::consent::{Permit, Signal};
 use crate::conversion::Original;
@@ -64,11 +67,15 @@ pub struct Terms {
 }
 
 /// Claims fresh events above the low-water mark, oldest first.
-pub async fn claim_events(client: &Client, above: i64, terms: Terms) -> Result<Vec<Claimed>, tokio_postgres::Error> {
+pub async fn claim_events(
+    database: &Database,
+    above: i64,
+    terms: Terms,
+) -> Result<Vec<Claimed>, DatabaseError> {
     let expires_at = Instant::now() + terms.lease;
     let lease = terms.lease.as_secs_f64();
-    let rows = client
-        .query_typed(
+    let rows = database
+        .query(
             CLAIM_EVENTS,
             &[
                 (&above as &(dyn ToSql + Sync), Type::INT8),
@@ -78,17 +85,25 @@ pub async fn claim_events(client: &Client, above: i64, terms: Terms) -> Result<V
             ],
         )
         .await?;
-    let mut claimed = rows.iter().map(|row| claimed(row, true, expires_at)).collect::<Result<Vec<_>, _>>()?;
+    let mut claimed = rows
+        .iter()
+        .map(|row| claimed(row, true, expires_at))
+        .collect::<Result<Vec<_>, tokio_postgres::Error>>()
+        .map_err(DatabaseError::from)?;
     claimed.sort_by_key(|claimed| claimed.ticket.event_no);
     Ok(claimed)
 }
 
 /// Claims waiting deliveries of one destination whose time has come.
-pub async fn claim_due(client: &Client, destination: &str, terms: Terms) -> Result<Vec<Claimed>, tokio_postgres::Error> {
+pub async fn claim_due(
+    database: &Database,
+    destination: &str,
+    terms: Terms,
+) -> Result<Vec<Claimed>, DatabaseError> {
     let expires_at = Instant::now() + terms.lease;
     let lease = terms.lease.as_secs_f64();
-    let rows = client
-        .query_typed(
+    let rows = database
+        .query(
             CLAIM_DUE,
             &[
                 (&destination as &(dyn ToSql + Sync), Type::TEXT),
@@ -104,34 +119,55 @@ pub async fn claim_due(client: &Client, destination: &str, terms: Terms) -> Resu
             claimed.prior = prior(row)?;
             Ok(claimed)
         })
-        .collect()
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(DatabaseError::from)
 }
 
 /// For each destination that has waiting deliveries, when the first of them falls due.
 pub async fn next_due(
-    client: &Client,
+    database: &Database,
     destinations: &[String],
     clock: Option<DateTime<Utc>>,
-) -> Result<BTreeMap<String, DateTime<Utc>>, tokio_postgres::Error> {
-    let rows = client
-        .query_typed(
+) -> Result<BTreeMap<String, DateTime<Utc>>, DatabaseError> {
+    let rows = database
+        .query(
             NEXT_DUE,
-            &[(&destinations as &(dyn ToSql + Sync), Type::TEXT_ARRAY), (&clock, Type::TIMESTAMPTZ)],
+            &[
+                (&destinations as &(dyn ToSql + Sync), Type::TEXT_ARRAY),
+                (&clock, Type::TIMESTAMPTZ),
+            ],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.try_get("destination")?, row.try_get("due_at")?))).collect()
+    rows.iter()
+        .map(|row| Ok((row.try_get("destination")?, row.try_get("due_at")?)))
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(DatabaseError::from)
 }
 
 /// One event and its surroundings by event id, without claiming it.
 pub async fn read_event(
-    client: &Client,
+    database: &Database,
     event_id: &str,
-) -> Result<Option<(Result<OutboxEvent, EventFault>, Surroundings)>, tokio_postgres::Error> {
-    let rows = client.query_typed(READ_EVENT, &[(&event_id as &(dyn ToSql + Sync), Type::TEXT)]).await?;
-    rows.first().map(|row| Ok((OutboxEvent::parse(columns(row)?), surroundings(row)?))).transpose()
+) -> Result<Option<(Result<OutboxEvent, EventFault>, Surroundings)>, DatabaseError> {
+    let rows = database
+        .query(
+            READ_EVENT,
+            &[(&event_id as &(dyn ToSql + Sync), Type::TEXT)],
+        )
+        .await?;
+    rows.first()
+        .map(|row| {
+            Ok::<_, tokio_postgres::Error>((OutboxEvent::parse(columns(row)?), surroundings(row)?))
+        })
+        .transpose()
+        .map_err(DatabaseError::from)
 }
 
-fn claimed(row: &Row, is_fresh: bool, expires_at: Instant) -> Result<Claimed, tokio_postgres::Error> {
+fn claimed(
+    row: &Row,
+    is_fresh: bool,
+    expires_at: Instant,
+) -> Result<Claimed, tokio_postgres::Error> {
     Ok(Claimed {
         ticket: Ticket {
             event_no: row.try_get("event_no")?,
@@ -142,7 +178,12 @@ fn claimed(row: &Row, is_fresh: bool, expires_at: Instant) -> Result<Claimed, to
         is_rescued: row.try_get("rescued")?,
         event: OutboxEvent::parse(columns(row)?).map(Arc::new),
         around: surroundings(row)?,
-        done: if is_fresh { row.try_get::<_, Option<Vec<String>>>("done")?.unwrap_or_default() } else { Vec::new() },
+        done: if is_fresh {
+            row.try_get::<_, Option<Vec<String>>>("done")?
+                .unwrap_or_default()
+        } else {
+            Vec::new()
+        },
         prior: Prior::default(),
     })
 }
@@ -151,8 +192,12 @@ fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
     Ok(Prior {
         tries: row.try_get("tries")?,
         attempts: row.try_get("attempts")?,
-        permit: row.try_get::<_, Option<i32>>("permit")?.map(Permit::from_bits),
-        payload_hash: row.try_get::<_, Option<Vec<u8>>>("payload_hash")?.and_then(|hash| hash.try_into().ok()),
+        permit: row
+            .try_get::<_, Option<i32>>("permit")?
+            .map(Permit::from_bits),
+        payload_hash: row
+            .try_get::<_, Option<Vec<u8>>>("payload_hash")?
+            .and_then(|hash| hash.try_into().ok()),
         tried_at: row.try_get("tried_at")?,
         first_tried_at: row.try_get("first_tried_at")?,
         intent_at: row.try_get("intent_at")?,
@@ -160,10 +205,15 @@ fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
 }
 
 fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
-    let withdrawn = row.try_get::<_, Option<Vec<String>>>("withdrawn")?.unwrap_or_default();
+    let withdrawn = row
+        .try_get::<_, Option<Vec<String>>>("withdrawn")?
+        .unwrap_or_default();
     let original = row.try_get::<_, Option<Value>>("original")?;
     Ok(Surroundings {
-        withdrawn: withdrawn.iter().filter_map(|name| Signal::parse(name)).collect(),
+        withdrawn: withdrawn
+            .iter()
+            .filter_map(|name| Signal::parse(name))
+            .collect(),
         original: original.as_ref().map(original_of),
     })
 }
@@ -172,7 +222,9 @@ fn original_of(value: &Value) -> Original {
     let states = value["states"].as_object().into_iter().flatten();
     Original {
         business_id: value["business_id"].as_str().unwrap_or_default().to_owned(),
-        states: states.filter_map(|(name, state)| Some((name.clone(), state.as_str()?.to_owned()))).collect(),
+        states: states
+            .filter_map(|(name, state)| Some((name.clone(), state.as_str()?.to_owned())))
+            .collect(),
     }
 }
 

@@ -77,7 +77,8 @@ impl<'a> Conversion<'a> {
             name,
             event_id: &event.event_id,
             event_name: &event.event_name,
-            business_id: original.map_or(event.business_id.as_str(), |original| &original.business_id),
+            business_id: original
+                .map_or(event.business_id.as_str(), |original| &original.business_id),
             occurred_at: event.occurred_at,
             money: event.money.as_ref(),
             identity: identity::identify(&permitted.person(), family, rules),
@@ -92,7 +93,10 @@ impl<'a> Conversion<'a> {
 
     /// A property as text.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.properties.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+        self.properties
+            .get(key)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// The line items, if the row has any that are objects.
@@ -109,7 +113,8 @@ fn clicks(permitted: &Permitted<'_>, family: Family) -> Clicks {
         Family::Meta => Clicks {
             fbc: id("fbc").and_then(identity::fb_cookie).or_else(|| {
                 // The time of the first sight of the click is not in the row; that of the event is the latest it can be.
-                let observed_at = u64::try_from(permitted.event().occurred_at.timestamp_millis()).ok()?;
+                let observed_at =
+                    u64::try_from(permitted.event().occurred_at.timestamp_millis()).ok()?;
                 identity::fbc(id("fbclid")?, observed_at)
             }),
             fbp: id("fbp").and_then(identity::fb_cookie),

@@ -106,20 +106,32 @@ pub fn decide(
     {
         return end(State::Uncertain, Reason::RepeatWindowOver);
     }
-    if older_than(event.occurred_at, destination.adapter.age_max(event.action_source.as_deref()), now) {
+    if older_than(
+        event.occurred_at,
+        destination.settings.age_max(event.action_source.as_deref()),
+        now,
+    ) {
         return end(State::Expired, Reason::TooOld);
     }
-    if destination.age_max.is_some_and(|limit| older_than(event.occurred_at, limit, now)) {
+    if destination
+        .age_max
+        .is_some_and(|limit| older_than(event.occurred_at, limit, now))
+    {
         return end(State::Exhausted, Reason::AgeUsedUp);
     }
-    let needs = destination.adapter.needs();
-    if event.occurred_at.signed_duration_since(now).to_std().is_ok_and(|ahead| ahead > needs.ahead_max) {
+    let needs = destination.platform().needs();
+    if event
+        .occurred_at
+        .signed_duration_since(now)
+        .to_std()
+        .is_ok_and(|ahead| ahead > needs.ahead_max)
+    {
         return Decision::Wait(event.occurred_at, Reason::InTheFuture);
     }
 
     let recipient = Recipient {
         destination: &destination.name,
-        platform: destination.adapter.platform().as_str(),
+        platform: destination.settings.platform().name(),
         policy: &destination.consent,
         fields: &destination.fields,
     };
@@ -127,17 +139,31 @@ pub fn decide(
         Ok(permit) => permit,
         Err(reason) => return end(State::Suppressed, reason),
     };
-    if let Some(decision) = original_first(event, around.original.as_ref(), &destination.name, now) {
+    if let Some(decision) = original_first(event, around.original.as_ref(), &destination.name, now)
+    {
         return decision;
     }
 
-    let rules = destination.adapter.rules(calling_code);
-    let build = |permit| build(event, around.original.as_ref(), destination, &rules, name, permit);
+    let rules = destination.settings.rules(calling_code);
+    let build = |permit| {
+        build(
+            event,
+            around.original.as_ref(),
+            destination,
+            &rules,
+            name,
+            permit,
+        )
+    };
     let (permit, item) = match repeatable(prior, permit, build) {
         Ok(built) => built,
         Err(decision) => return decision,
     };
-    Decision::Send(Sendable { item, permit, repeat })
+    Decision::Send(Sendable {
+        item,
+        permit,
+        repeat,
+    })
 }
 
 /// A retry says what the first try said, or less of the person if consent or the policy was reduced since; never
@@ -153,7 +179,11 @@ fn repeatable(
     let reduced = permit.and(first_permit);
     match build(first_permit) {
         Ok(item) if item.hash == first_hash => {
-            if reduced == first_permit { Ok((reduced, item)) } else { Ok((reduced, build(reduced)?)) }
+            if reduced == first_permit {
+                Ok((reduced, item))
+            } else {
+                Ok((reduced, build(reduced)?))
+            }
         }
         _ => Err(end(State::Rejected, Reason::PayloadChanged)),
     }
@@ -168,15 +198,31 @@ fn build(
     permit: Permit,
 ) -> Result<Item, Decision> {
     let permitted = permit.over(event);
-    let conversion = Conversion::new(name, &permitted, original, destination.adapter.needs().family, rules);
-    destination.adapter.item(&conversion).map_err(|unsendable| match unsendable {
-        Unsendable::NoIdentifier => end(State::Skipped, Reason::NoIdentifier),
-        Unsendable::Invalid(field) => Decision::End(State::Rejected, Reason::InvalidPayload, Some(field)),
-    })
+    let conversion = Conversion::new(
+        name,
+        &permitted,
+        original,
+        destination.platform().needs().family,
+        rules,
+    );
+    destination
+        .settings
+        .item(&conversion)
+        .map_err(|unsendable| match unsendable {
+            Unsendable::NoIdentifier => end(State::Skipped, Reason::NoIdentifier),
+            Unsendable::Invalid(field) => {
+                Decision::End(State::Rejected, Reason::InvalidPayload, Some(field))
+            }
+        })
 }
 
 /// An adjustment follows the event it adjusts, at this destination; without it there is nothing to adjust.
-fn original_first(event: &OutboxEvent, original: Option<&Original>, destination: &str, now: DateTime<Utc>) -> Option<Decision> {
+fn original_first(
+    event: &OutboxEvent,
+    original: Option<&Original>,
+    destination: &str,
+    now: DateTime<Utc>,
+) -> Option<Decision> {
     event.depends_on.as_ref()?;
     let Some(original) = original else {
         return Some(if older_than(event.recorded_at, ORIGINAL_MAY_FOLLOW, now) {
@@ -187,14 +233,20 @@ fn original_first(event: &OutboxEvent, original: Option<&Original>, destination:
     };
     match original.states.get(destination).map(String::as_str) {
         Some("accepted" | "sent" | "uncertain") => None,
-        None | Some("pending") => Some(Decision::Wait(look_again(event, now), Reason::WaitingForOriginal)),
+        None | Some("pending") => Some(Decision::Wait(
+            look_again(event, now),
+            Reason::WaitingForOriginal,
+        )),
         Some(_) => Some(end(State::Skipped, Reason::OriginalNotSent)),
     }
 }
 
 /// Soon for a young event, ever more rarely for an old one.
 fn look_again(event: &OutboxEvent, now: DateTime<Utc>) -> DateTime<Utc> {
-    let age = now.signed_duration_since(event.recorded_at).to_std().unwrap_or_default();
+    let age = now
+        .signed_duration_since(event.recorded_at)
+        .to_std()
+        .unwrap_or_default();
     now + (age / 4).clamp(Duration::from_millis(500), Duration::from_secs(300))
 }
 
@@ -202,18 +254,34 @@ fn look_again(event: &OutboxEvent, now: DateTime<Utc>) -> DateTime<Utc> {
 fn platform_name<'a>(destination: &'a DestinationConfig, event_name: &'a str) -> Option<&'a str> {
     match destination.events.get(event_name) {
         Some(configured) => configured.as_deref(),
-        None => destination.adapter.default_name(event_name),
+        None => destination.settings.default_name(event_name),
     }
 }
 
 fn is_routed(event: &OutboxEvent, routes: &Routes) -> bool {
-    let is_listed = routes.events.as_ref().is_none_or(|names| names.contains(&event.event_name));
-    let is_from = routes.sources.as_ref().is_none_or(|sources| event.source.as_ref().is_some_and(|source| sources.contains(source)));
-    is_listed && is_from && routes.properties.iter().all(|(key, wanted)| event.property_text(key).as_ref() == Some(wanted))
+    let is_listed = routes
+        .events
+        .as_ref()
+        .is_none_or(|names| names.contains(&event.event_name));
+    let is_from = routes.sources.as_ref().is_none_or(|sources| {
+        event
+            .source
+            .as_ref()
+            .is_some_and(|source| sources.contains(source))
+    });
+    is_listed
+        && is_from
+        && routes
+            .properties
+            .iter()
+            .all(|(key, wanted)| event.property_text(key).as_ref() == Some(wanted))
 }
 
 fn repeat(destination: &DestinationConfig, name: &str) -> Repeat {
-    match (destination.on_ambiguous, destination.adapter.repeat_window(name)) {
+    match (
+        destination.on_ambiguous,
+        destination.settings.repeat_window(name),
+    ) {
         (Some(OnAmbiguous::Uncertain), _) | (None, None) => Repeat::Never,
         (Some(OnAmbiguous::Resend), None) => Repeat::Always,
         (_, Some(window)) => Repeat::Within(window),
@@ -221,7 +289,9 @@ fn repeat(destination: &DestinationConfig, name: &str) -> Repeat {
 }
 
 fn older_than(then: DateTime<Utc>, limit: Duration, now: DateTime<Utc>) -> bool {
-    now.signed_duration_since(then).to_std().is_ok_and(|age| age > limit)
+    now.signed_duration_since(then)
+        .to_std()
+        .is_ok_and(|age| age > limit)
 }
 
 fn end(state: State, reason: Reason) -> Decision {

@@ -135,7 +135,12 @@ impl OutboxEvent {
                 currency: currency::parse(code)
                     .ok_or(fault("currency", "must be an ISO 4217 code"))?,
             }),
-            _ => return Err(fault("currency", "value and currency are given together or not at all")),
+            _ => {
+                return Err(fault(
+                    "currency",
+                    "value and currency are given together or not at all",
+                ));
+            }
         };
         Ok(OutboxEvent {
             event_no: columns.event_no,

@@ -1,1 +1,3 @@
-fn main(){}
+//! Arguments, one command, an exit code.
+
+fn main() {}

@@ -132,9 +132,15 @@ impl Hold {
     /// What a person should do about it.
     pub fn advice(self) -> &'static str {
         match self {
-            Hold::Credential => "replace the token in the secret file; the worker notices and goes on by itself",
-            Hold::Permission => "give the token's owner access to this account, or use another token; the worker probes again by itself",
-            Hold::Configuration => "check account id, API version and base_url of this destination, then restart the worker",
+            Hold::Credential => {
+                "replace the token in the secret file; the worker notices and goes on by itself"
+            }
+            Hold::Permission => {
+                "give the token's owner access to this account, or use another token; the worker probes again by itself"
+            }
+            Hold::Configuration => {
+                "check account id, API version and base_url of this destination, then restart the worker"
+            }
         }
     }
 }
@@ -185,8 +191,16 @@ impl Outcome {
     }
 
     /// Every text of [`Outcome::as_str`], and that of a refused batch.
-    pub const TEXTS: &'static [&'static str] =
-        &["accepted", "sent", "retry", "rate_limited", "hold", "rejected", "batch_rejected", "ambiguous"];
+    pub const TEXTS: &'static [&'static str] = &[
+        "accepted",
+        "sent",
+        "retry",
+        "rate_limited",
+        "hold",
+        "rejected",
+        "batch_rejected",
+        "ambiguous",
+    ];
 }
 
 /// What a platform's answer says of the events of one request.
@@ -226,12 +240,20 @@ words! {
 impl Answer {
     /// All events fared alike, and there is nothing more to say.
     pub fn all(outcome: Outcome) -> Answer {
-        Answer { verdict: Verdict::All(outcome), code: None, notice: None }
+        Answer {
+            verdict: Verdict::All(outcome),
+            code: None,
+            notice: None,
+        }
     }
 
     /// The whole request was refused because of its events.
     pub fn batch_rejected() -> Answer {
-        Answer { verdict: Verdict::BatchRejected, code: None, notice: None }
+        Answer {
+            verdict: Verdict::BatchRejected,
+            code: None,
+            notice: None,
+        }
     }
 
     /// With the platform's own code.

@@ -58,7 +58,9 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
         Outcome::Sent => last(State::Sent, None),
         Outcome::Validated => last(State::Skipped, Some(Reason::ValidatedOnly)),
         Outcome::Rejected => last(State::Rejected, Some(Reason::RefusedByPlatform)),
-        Outcome::Unrecognised if ended.prior.tries > 0 => last(State::Rejected, Some(Reason::RefusedByPlatform)),
+        Outcome::Unrecognised if ended.prior.tries > 0 => {
+            last(State::Rejected, Some(Reason::RefusedByPlatform))
+        }
         Outcome::Unrecognised => later(ended, limits, Reason::Retry, None, true, false, now),
         Outcome::Hold(_) => Resolution {
             state: State::Pending,
@@ -67,16 +69,46 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
             is_counted: false,
             is_in_doubt: false,
         },
-        Outcome::RateLimited { after } => later(ended, limits, Reason::RateLimited, after, false, false, now),
-        Outcome::Retry { after, delivered: true } => later(ended, limits, Reason::Retry, after, is_at_fault(ended), true, now),
-        Outcome::Retry { after, delivered: false } => {
-            later(ended, limits, Reason::DestinationDown, after, is_at_fault(ended), false, now)
+        Outcome::RateLimited { after } => {
+            later(ended, limits, Reason::RateLimited, after, false, false, now)
         }
+        Outcome::Retry {
+            after,
+            delivered: true,
+        } => later(
+            ended,
+            limits,
+            Reason::Retry,
+            after,
+            is_at_fault(ended),
+            true,
+            now,
+        ),
+        Outcome::Retry {
+            after,
+            delivered: false,
+        } => later(
+            ended,
+            limits,
+            Reason::DestinationDown,
+            after,
+            is_at_fault(ended),
+            false,
+            now,
+        ),
         Outcome::Ambiguous if ended.repeat == Repeat::Never => Resolution {
             is_in_doubt: true,
             ..last(State::Uncertain, Some(Reason::NoAnswer))
         },
-        Outcome::Ambiguous => later(ended, limits, Reason::NoAnswer, None, is_at_fault(ended), true, now),
+        Outcome::Ambiguous => later(
+            ended,
+            limits,
+            Reason::NoAnswer,
+            None,
+            is_at_fault(ended),
+            true,
+            now,
+        ),
     }
 }
 
@@ -96,7 +128,10 @@ fn later(
     now: DateTime<Utc>,
 ) -> Resolution {
     if is_counted && ended.prior.attempts.saturating_add(1) >= limits.attempts_max {
-        return Resolution { is_in_doubt, ..last(State::Exhausted, Some(Reason::AttemptsUsedUp)) };
+        return Resolution {
+            is_in_doubt,
+            ..last(State::Exhausted, Some(Reason::AttemptsUsedUp))
+        };
     }
     let failures = u32::try_from(ended.prior.tries).unwrap_or(0);
     Resolution {
@@ -109,7 +144,13 @@ fn later(
 }
 
 fn last(state: State, reason: Option<Reason>) -> Resolution {
-    Resolution { state, reason, due_at: None, is_counted: true, is_in_doubt: false }
+    Resolution {
+        state,
+        reason,
+        due_at: None,
+        is_counted: true,
+        is_in_doubt: false,
+    }
 }
 
 #[cfg(test)]
@@ -131,16 +172,28 @@ mod tests {
     }
 
     fn ended(outcome: Outcome, prior: &Prior, last_success: Option<i64>) -> Ended<'_> {
-        Ended { outcome, prior, repeat: Repeat::Always, tried_at: at(0), last_success_at: last_success.map(at) }
+        Ended {
+            outcome,
+            prior,
+            repeat: Repeat::Always,
+            tried_at: at(0),
+            last_success_at: last_success.map(at),
+        }
     }
 
     #[test]
     fn a_destination_that_is_down_burns_nothing() {
-        let down = Outcome::Retry { after: None, delivered: true };
+        let down = Outcome::Retry {
+            after: None,
+            delivered: true,
+        };
         let mut prior = Prior::default();
         for n in 0..100 {
             let resolution = resolve(&ended(down, &prior, Some(-1)), &LIMITS, at(1));
-            assert_eq!((resolution.state, resolution.is_counted), (State::Pending, false));
+            assert_eq!(
+                (resolution.state, resolution.is_counted),
+                (State::Pending, false)
+            );
             prior.tries = n;
             prior.tried_at = Some(at(0));
         }
@@ -148,19 +201,39 @@ mod tests {
 
     #[test]
     fn an_event_that_fails_while_others_pass_is_exhausted() {
-        let failing = Outcome::Retry { after: None, delivered: true };
-        let mut prior = Prior { tries: 1, attempts: 1, tried_at: Some(at(-60)), ..Prior::default() };
-        assert_eq!(resolve(&ended(failing, &prior, Some(-30)), &LIMITS, at(1)).state, State::Pending);
+        let failing = Outcome::Retry {
+            after: None,
+            delivered: true,
+        };
+        let mut prior = Prior {
+            tries: 1,
+            attempts: 1,
+            tried_at: Some(at(-60)),
+            ..Prior::default()
+        };
+        assert_eq!(
+            resolve(&ended(failing, &prior, Some(-30)), &LIMITS, at(1)).state,
+            State::Pending
+        );
         prior.attempts = 2;
         let resolution = resolve(&ended(failing, &prior, Some(-30)), &LIMITS, at(1));
-        assert_eq!((resolution.state, resolution.reason), (State::Exhausted, Some(Reason::AttemptsUsedUp)));
+        assert_eq!(
+            (resolution.state, resolution.reason),
+            (State::Exhausted, Some(Reason::AttemptsUsedUp))
+        );
     }
 
     #[test]
     fn throttling_and_holds_burn_nothing() {
-        for outcome in [Outcome::RateLimited { after: None }, Outcome::Hold(crate::outcome::Hold::Credential)] {
+        for outcome in [
+            Outcome::RateLimited { after: None },
+            Outcome::Hold(crate::outcome::Hold::Credential),
+        ] {
             let resolution = resolve(&ended(outcome, &Prior::default(), Some(1)), &LIMITS, at(1));
-            assert_eq!((resolution.state, resolution.is_counted), (State::Pending, false));
+            assert_eq!(
+                (resolution.state, resolution.is_counted),
+                (State::Pending, false)
+            );
         }
     }
 
@@ -182,7 +255,8 @@ mod tests {
             Just(Outcome::Rejected),
             Just(Outcome::Unrecognised),
             Just(Outcome::Ambiguous),
-            (after.clone(), any::<bool>()).prop_map(|(after, delivered)| Outcome::Retry { after, delivered }),
+            (after.clone(), any::<bool>())
+                .prop_map(|(after, delivered)| Outcome::Retry { after, delivered }),
             after.prop_map(|after| Outcome::RateLimited { after }),
         ]
     }

@@ -24,7 +24,9 @@ impl Schedule {
     pub fn delay(&self, failures: u32, wish: Option<Duration>) -> Duration {
         let drawn = self.jittered(failures);
         match wish {
-            Some(wish) => wish.min(self.retry_after_cap).saturating_add(drawn.min(self.initial)),
+            Some(wish) => wish
+                .min(self.retry_after_cap)
+                .saturating_add(drawn.min(self.initial)),
             None => drawn,
         }
     }
@@ -47,7 +49,9 @@ impl Schedule {
 
     /// Upper end of the delay after so many failures.
     pub fn ceiling(&self, failures: u32) -> Duration {
-        self.initial.saturating_mul(1_u32 << failures.min(30)).min(self.cap)
+        self.initial
+            .saturating_mul(1_u32 << failures.min(30))
+            .min(self.cap)
     }
 }
 
@@ -64,7 +68,10 @@ mod tests {
     #[test]
     fn the_ceiling_doubles_up_to_the_cap() {
         let seconds: Vec<u64> = (0..12).map(|n| SCHEDULE.ceiling(n).as_secs()).collect();
-        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+        assert_eq!(
+            seconds,
+            [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+        );
         assert_eq!(SCHEDULE.ceiling(u32::MAX), SCHEDULE.cap);
     }
 
@@ -72,9 +79,16 @@ mod tests {
     fn the_delay_is_spread_over_the_whole_range() {
         let delays: Vec<Duration> = (0..2000).map(|_| SCHEDULE.delay(3, None)).collect();
         let ceiling = SCHEDULE.ceiling(3);
-        assert!(delays.iter().all(|&delay| delay <= ceiling + Duration::from_millis(1)));
+        assert!(
+            delays
+                .iter()
+                .all(|&delay| delay <= ceiling + Duration::from_millis(1))
+        );
         let mean = delays.iter().sum::<Duration>() / 2000;
-        assert!(mean > ceiling * 2 / 5 && mean < ceiling * 3 / 5, "full jitter has its mean in the middle: {mean:?}");
+        assert!(
+            mean > ceiling * 2 / 5 && mean < ceiling * 3 / 5,
+            "full jitter has its mean in the middle: {mean:?}"
+        );
         assert!(delays.iter().any(|&delay| delay < ceiling / 10));
         assert!(delays.iter().any(|&delay| delay > ceiling * 9 / 10));
     }

@@ -65,7 +65,12 @@ impl Sender {
     }
 
     /// Sends one request and reads the answer, all within `timeout`.
-    pub async fn send(&self, request: HttpRequest, secret: &Secret, timeout: Duration) -> Result<Reply, SendError> {
+    pub async fn send(
+        &self,
+        request: HttpRequest,
+        secret: &Secret,
+        timeout: Duration,
+    ) -> Result<Reply, SendError> {
         let exchange = self.exchange(request, secret);
         match tokio::time::timeout(timeout, exchange).await {
             Ok(result) => result,
@@ -74,18 +79,27 @@ impl Sender {
     }
 
     async fn exchange(&self, request: HttpRequest, secret: &Secret) -> Result<Reply, SendError> {
-        let HttpRequest { mut url, credential, mut body } = request;
+        let HttpRequest {
+            mut url,
+            credential,
+            mut body,
+        } = request;
         let mut bearer = None;
         match credential {
             Credential::Bearer => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose())).map_err(|_| SendError::Credential)?;
+                let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
+                    .map_err(|_| SendError::Credential)?;
                 value.set_sensitive(true);
                 bearer = Some(value);
             }
             Credential::Query(name) => put_in_query(&mut url, name, secret.expose()),
             Credential::Body(name) => put_in_body(&mut body, name, secret.expose()),
         }
-        let mut builder = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body);
+        let mut builder = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
         if let Some(bearer) = bearer {
             builder = builder.header(reqwest::header::AUTHORIZATION, bearer);
         }
@@ -95,7 +109,9 @@ impl Sender {
             headers: response
                 .headers()
                 .iter()
-                .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+                .filter_map(|(name, value)| {
+                    Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+                })
                 .collect(),
             body: Vec::new(),
         };
@@ -115,7 +131,11 @@ impl Sender {
 
 /// A request as a person may read it: the credential is shown as `***`, wherever it goes.
 pub fn masked(request: &HttpRequest) -> serde_json::Value {
-    let HttpRequest { mut url, credential, mut body } = request.clone();
+    let HttpRequest {
+        mut url,
+        credential,
+        mut body,
+    } = request.clone();
     let mut headers = serde_json::Map::new();
     headers.insert("content-type".into(), "application/json".into());
     match credential {
@@ -139,7 +159,10 @@ fn put_in_query(url: &mut Url, name: &str, secret: &str) {
 
 /// Bodies are JSON objects with at least one member, so the secret can be put first.
 fn put_in_body(body: &mut String, name: &str, secret: &str) {
-    body.insert_str(1, &format!("\"{name}\":{},", serde_json::Value::from(secret)));
+    body.insert_str(
+        1,
+        &format!("\"{name}\":{},", serde_json::Value::from(secret)),
+    );
 }
 
 /// Only a failure to connect is known to have delivered nothing.

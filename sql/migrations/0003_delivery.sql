@@ -92,7 +92,7 @@ create table conversion_outbox.attempt (
   primary key (event_no, destination, try_no),
   constraint tries_count_from_one check (try_no >= 1),
   constraint outcome_is_known check (outcome in (
-    'accepted', 'sent', 'retry', 'rate_limited', 'hold', 'rejected', 'batch_rejected', 'ambiguous', 'too_early')),
+    'accepted', 'sent', 'retry', 'rate_limited', 'hold', 'rejected', 'batch_rejected', 'ambiguous')),
   constraint payload_hash_is_sha256 check (octet_length(payload_hash) = 32)
 );
 comment on table conversion_outbox.attempt is 'Tries, append-only. A delivery that was settled by its first try is its own record and has no row here (view delivery_attempt shows both).';

@@ -133,8 +133,7 @@ begin
   values (
     event_id, event_name, business_id, occurred_at, value, currency, consent, user_data, click_ids, properties,
     action_source, page_url, source, depends_on, traceparent, tracestate)
-  on conflict on constraint event_id_is_unique do nothing
-  returning e.event_id into event_id;
+  on conflict on constraint event_id_is_unique do nothing;
   if found then
     outcome := 'created';
     deliveries := '{}';
@@ -142,7 +141,6 @@ begin
   end if;
 
   -- The insert trigger has counted the repeat already; here it is only named.
-  event_id := coalesce(event_id, conversion_outbox.derive_event_id(event_name, business_id));
   select * into standing from conversion_outbox.event e where e.event_id = enqueue.event_id;
   again := standing;
   again.event_name := event_name;

@@ -4,10 +4,10 @@
 //! consent does not cover can reach a payload. Judged anew at every attempt. TCF and GPP strings are kept as evidence
 //! and not interpreted.
 
-mod policy;
 mod permit;
+mod policy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -47,13 +47,16 @@ pub struct Recipient<'a> {
     /// Which signals it needs for which data.
     pub policy: &'a ConsentPolicy,
     /// The data kinds it is configured to send at all.
-    pub fields: &'a [Kind],
+    pub fields: &'a BTreeSet<Kind>,
 }
 
 impl Consent {
     /// Reads the consent column.
     pub fn parse(value: &Value) -> Result<Consent, EventFault> {
-        let fault = |rule| EventFault { column: "consent", rule };
+        let fault = |rule| EventFault {
+            column: "consent",
+            rule,
+        };
         let Value::Object(object) = value else {
             return Err(fault("must be a json object"));
         };
@@ -64,12 +67,12 @@ impl Consent {
             ))?),
         };
         let mut signals = BTreeMap::new();
-        for &signal in Signal::ALL {
-            let choice = match object.get(signal.as_str()).and_then(Value::as_str) {
+        for (name, signal) in Signal::NAMES {
+            let choice = match object.get(name).and_then(Value::as_str) {
                 Some("granted") => Choice::Granted,
                 Some("denied") => Choice::Denied,
                 Some("unspecified") => Choice::Unspecified,
-                None if decision.is_some() && !object.contains_key(signal.as_str()) => continue,
+                None if decision.is_some() && !object.contains_key(name) => continue,
                 _ => return Err(fault("every signal must be granted, denied or unspecified")),
             };
             signals.insert(signal, choice);
@@ -78,12 +81,19 @@ impl Consent {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(_) => true,
         };
-        Ok(Consent { signals, gpc, decision })
+        Ok(Consent {
+            signals,
+            gpc,
+            decision,
+        })
     }
 
     /// The answer to a signal; unspecified where a legal decision stands in for it.
     pub fn choice(&self, signal: Signal) -> Choice {
-        self.signals.get(&signal).copied().unwrap_or(Choice::Unspecified)
+        self.signals
+            .get(&signal)
+            .copied()
+            .unwrap_or(Choice::Unspecified)
     }
 }
 
@@ -91,10 +101,22 @@ impl Consent {
 ///
 /// `withdrawn` are the signals taken back since the event was written. A legal decision takes the place of the
 /// signals; a withdrawal overrides both.
-pub fn judge(event: &OutboxEvent, to: Recipient<'_>, withdrawn: &[Signal]) -> Result<Permit, Reason> {
-    let answers = Answers { event, to, withdrawn };
+pub fn judge(
+    event: &OutboxEvent,
+    to: Recipient<'_>,
+    withdrawn: &[Signal],
+) -> Result<Permit, Reason> {
+    let answers = Answers {
+        event,
+        to,
+        withdrawn,
+    };
     answers.refusal(Kind::Event).map_or(Ok(()), Err)?;
-    let kinds = to.fields.iter().copied().filter(|&kind| answers.refusal(kind).is_none());
+    let kinds = to
+        .fields
+        .iter()
+        .copied()
+        .filter(|&kind| answers.refusal(kind).is_none());
     Ok(Permit::new(
         kinds.chain([Kind::Event]),
         answers.choice(Signal::AdUserData),
@@ -117,7 +139,9 @@ impl Answers<'_> {
             return Some(Reason::Withdrawn);
         }
         if let Some(decision) = &self.event.consent.decision {
-            let allowed = decision.get(self.to.destination).or_else(|| decision.get(self.to.platform));
+            let allowed = decision
+                .get(self.to.destination)
+                .or_else(|| decision.get(self.to.platform));
             let named = allowed.is_some_and(|kinds| kinds.contains(&kind));
             return (!named).then_some(Reason::NotInDecision);
         }
@@ -153,8 +177,20 @@ impl<'a> Permitted<'a> {
     /// What may be known of the person: fields outside the permit are absent.
     pub fn person(&self) -> RawIdentity<'a> {
         let user = &self.event().user_data;
-        let text = |kind, key| if self.permit().allows(kind) { user.text(key) } else { None };
-        let list = |kind, values: &'a [String]| if self.permit().allows(kind) { values } else { &[] };
+        let text = |kind, key| {
+            if self.permit().allows(kind) {
+                user.text(key)
+            } else {
+                None
+            }
+        };
+        let list = |kind, values: &'a [String]| {
+            if self.permit().allows(kind) {
+                values
+            } else {
+                &[]
+            }
+        };
         RawIdentity {
             email: list(Kind::Email, &user.email),
             phone: list(Kind::Phone, &user.phone),
@@ -176,7 +212,11 @@ impl<'a> Permitted<'a> {
 
     /// A click id, if click ids may leave.
     pub fn click_id(&self, key: &str) -> Option<&'a str> {
-        if self.permit().allows(Kind::ClickId) { self.event().click_ids.get(key) } else { None }
+        if self.permit().allows(Kind::ClickId) {
+            self.event().click_ids.get(key)
+        } else {
+            None
+        }
     }
 }
 
@@ -185,7 +225,11 @@ fn decision(written: &Value) -> Option<BTreeMap<String, Vec<Kind>>> {
         .as_object()?
         .iter()
         .map(|(name, kinds)| {
-            let kinds = kinds.as_array()?.iter().map(|kind| Kind::parse(kind.as_str()?)).collect::<Option<_>>()?;
+            let kinds = kinds
+                .as_array()?
+                .iter()
+                .map(|kind| Kind::parse(kind.as_str()?))
+                .collect::<Option<_>>()?;
             Some((name.clone(), kinds))
         })
         .collect()

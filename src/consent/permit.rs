@@ -6,7 +6,7 @@ use crate::event::OutboxEvent;
 /// Which data kinds may leave, and the two advertising signals that platforms are told. A bit set, stored with the
 /// delivery as the record of what a payload was built from.
 ///
-/// Bits 0 to 15: data kinds in the order of [`Kind::ALL`]. Bits 16 and 17: `ad_user_data`, bits 18 and 19:
+/// Bits 0 to 15: data kinds in the order of [`Kind`]. Bits 16 and 17: `ad_user_data`, bits 18 and 19:
 /// `ad_personalization`; 0 unspecified, 1 granted, 2 denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permit(i32);
@@ -19,7 +19,11 @@ pub struct Permitted<'a> {
 }
 
 impl Permit {
-    pub(super) fn new(kinds: impl Iterator<Item = Kind>, user_data: Choice, personalization: Choice) -> Permit {
+    pub(super) fn new(
+        kinds: impl Iterator<Item = Kind>,
+        user_data: Choice,
+        personalization: Choice,
+    ) -> Permit {
         let kinds = kinds.fold(0, |bits, kind| bits | kind_bit(kind));
         Permit(kinds | choice_bits(user_data) << 16 | choice_bits(personalization) << 18)
     }
@@ -59,7 +63,10 @@ impl Permit {
 
     /// Joins the permit to its event.
     pub(crate) fn over(self, event: &OutboxEvent) -> Permitted<'_> {
-        Permitted { event, permit: self }
+        Permitted {
+            event,
+            permit: self,
+        }
     }
 }
 
@@ -76,7 +83,7 @@ impl<'a> Permitted<'a> {
 }
 
 fn kind_bit(kind: Kind) -> i32 {
-    1 << Kind::ALL.iter().position(|&other| other == kind).expect("every kind is listed")
+    1 << kind as i32
 }
 
 fn choice_bits(choice: Choice) -> i32 {

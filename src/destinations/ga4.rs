@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::{Credential, HttpRequest, Item, Needs, Reply, Unsendable, address};
+use super::{BatchSize, Credential, HttpRequest, Item, Needs, Reply, Unsendable, address};
 use crate::consent::Choice;
 use crate::conversion::Conversion;
 use crate::identity::Family;
@@ -26,12 +26,13 @@ pub use settings::{Mode, Settings, is_event_name};
 // --- needs ---
 
 /// One event a request: the protocol takes 25, but says nothing of any of them, so that only a request of its own
-/// keeps an event's hash, status and retry exact. The clock: GA4 documents past times only; five minutes of skew pass.
+/// keeps an event's hash, status and retry exact. In the EU: `https://region1.google-analytics.com`. The clock: GA4 documents past times only; five minutes of skew pass.
 pub const NEEDS: Needs = Needs {
     family: Family::Ga4,
-    batch_max: 1,
+    batch: BatchSize { default: 1, max: 1 },
     ahead_max: Duration::from_secs(5 * 60),
     base_url: "https://www.google-analytics.com",
+    purchase: "purchase",
 };
 
 /// Events may be backdated by 72 hours; older ones are rewritten to that age without a word, so ours stop ten minutes
@@ -46,7 +47,7 @@ pub fn repeat_window(name: &str) -> Option<Duration> {
 
 /// GA4's recommended name where there is one, else a custom name. `order_created` is never `purchase`.
 /// Source: reference/events.
-pub fn default_name(event_name: &str) -> Option<&str> {
+pub fn default_name(event_name: &str) -> Option<&'static str> {
     Some(match event_name {
         "lead_created" => "generate_lead",
         "lead_qualified" => "qualify_lead",
@@ -78,10 +79,17 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
     if !is_event_name(conversion.name) {
         return Err(Unsendable::Invalid("event_name"));
     }
-    let user_id = conversion.identity.external_id.as_ref().map(|id| id.as_str()).filter(|id| is_user_id(id));
+    let user_id = conversion
+        .identity
+        .external_id
+        .as_ref()
+        .map(|id| id.as_str())
+        .filter(|id| is_user_id(id));
     let client_id = match &conversion.clicks.ga_client_id {
         Some(id) => id.as_str().to_owned(),
-        None if settings.synthetic_client_id => synthetic_client_id(user_id.ok_or(Unsendable::NoIdentifier)?),
+        None if settings.synthetic_client_id => {
+            synthetic_client_id(user_id.ok_or(Unsendable::NoIdentifier)?)
+        }
         None => return Err(Unsendable::NoIdentifier),
     };
 
@@ -90,7 +98,10 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
     if let Some(user_id) = user_id {
         body.insert("user_id".into(), user_id.into());
     }
-    body.insert("timestamp_micros".into(), conversion.occurred_at.timestamp_micros().into());
+    body.insert(
+        "timestamp_micros".into(),
+        conversion.occurred_at.timestamp_micros().into(),
+    );
     let consent = consent(conversion);
     if !consent.is_empty() {
         body.insert("consent".into(), consent.into());
@@ -101,14 +112,23 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
             body.insert("user_data".into(), user.into());
         }
     }
-    for (key, value) in [("ip_override", &conversion.identity.ip_address), ("user_agent", &conversion.identity.user_agent)] {
+    for (key, value) in [
+        ("ip_override", &conversion.identity.ip_address),
+        ("user_agent", &conversion.identity.user_agent),
+    ] {
         if let Some(value) = value {
             body.insert(key.into(), value.as_str().into());
         }
     }
-    body.insert("events".into(), json!([{ "name": conversion.name, "params": params(conversion)? }]));
+    body.insert(
+        "events".into(),
+        json!([{ "name": conversion.name, "params": params(conversion)? }]),
+    );
     if settings.mode == Mode::ValidateOnly {
-        body.insert("validation_behavior".into(), "ENFORCE_RECOMMENDATIONS".into());
+        body.insert(
+            "validation_behavior".into(),
+            "ENFORCE_RECOMMENDATIONS".into(),
+        );
     }
     let payload = Value::Object(body).to_string();
     if payload.len() >= BODY_MAX {
@@ -119,14 +139,21 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
 
 /// `POST /mp/collect`, or its validating twin, which records nothing. Source: reference; validating-events.
 pub fn request(settings: &Settings, base_url: &Url, items: &[&Item]) -> HttpRequest {
-    let [item] = items else { unreachable!("NEEDS.batch_max is one") };
+    let [item] = items else {
+        unreachable!("NEEDS.batch.max is one")
+    };
     let path = match settings.mode {
         Mode::Live => "/mp/collect",
         Mode::ValidateOnly => "/debug/mp/collect",
     };
     let mut url = address(base_url, path);
-    url.query_pairs_mut().append_pair("measurement_id", &settings.measurement_id);
-    HttpRequest { url, credential: Credential::Query("api_secret"), body: item.payload.clone() }
+    url.query_pairs_mut()
+        .append_pair("measurement_id", &settings.measurement_id);
+    HttpRequest {
+        url,
+        credential: Credential::Query("api_secret"),
+        body: item.payload.clone(),
+    }
 }
 
 /// Event parameters: scalars, and `items`. Source: reference; reference/events.
@@ -153,7 +180,12 @@ fn params(conversion: &Conversion<'_>) -> Result<Map<String, Value>, Unsendable>
             params.insert(key.into(), amount.clone().into());
         }
     }
-    for key in ["coupon", "lead_source", "unconvert_lead_reason", "disqualified_lead_reason"] {
+    for key in [
+        "coupon",
+        "lead_source",
+        "unconvert_lead_reason",
+        "disqualified_lead_reason",
+    ] {
         if let Some(text) = conversion.text(key) {
             params.insert(key.into(), clipped(text).into());
         }
@@ -184,7 +216,9 @@ fn item_of(item: &Map<String, Value>) -> Option<Value> {
         ("coupon", "coupon"),
     ] {
         match item.get(from) {
-            Some(Value::String(text)) if !text.is_empty() => written.insert(to.into(), clipped(text).into()),
+            Some(Value::String(text)) if !text.is_empty() => {
+                written.insert(to.into(), clipped(text).into())
+            }
             Some(Value::Number(number)) => written.insert(to.into(), number.to_string().into()),
             _ => None,
         };
@@ -194,7 +228,8 @@ fn item_of(item: &Map<String, Value>) -> Option<Value> {
             written.insert(key.into(), number.clone().into());
         }
     }
-    (written.contains_key("item_id") || written.contains_key("item_name")).then_some(Value::Object(written))
+    (written.contains_key("item_id") || written.contains_key("item_name"))
+        .then_some(Value::Object(written))
 }
 
 /// The two signals GA4 takes. Unspecified is left out: GA4 then uses what the browser told it. Source: reference.
@@ -218,10 +253,16 @@ fn user_data(conversion: &Conversion<'_>) -> Map<String, Value> {
     let person = &conversion.identity;
     let mut user = Map::new();
     if !person.email.is_empty() {
-        user.insert("sha256_email_address".into(), json!(person.email.iter().take(EMAIL_MAX).collect::<Vec<_>>()));
+        user.insert(
+            "sha256_email_address".into(),
+            json!(person.email.iter().take(EMAIL_MAX).collect::<Vec<_>>()),
+        );
     }
     if !person.phone.is_empty() {
-        user.insert("sha256_phone_number".into(), json!(person.phone.iter().take(PHONE_MAX).collect::<Vec<_>>()));
+        user.insert(
+            "sha256_phone_number".into(),
+            json!(person.phone.iter().take(PHONE_MAX).collect::<Vec<_>>()),
+        );
     }
     let mut address = Map::new();
     for (key, value) in [
@@ -233,9 +274,12 @@ fn user_data(conversion: &Conversion<'_>) -> Map<String, Value> {
             address.insert(key.into(), value.as_str().into());
         }
     }
-    for (key, value) in
-        [("city", &person.city), ("region", &person.region), ("postal_code", &person.postal_code), ("country", &person.country)]
-    {
+    for (key, value) in [
+        ("city", &person.city),
+        ("region", &person.region),
+        ("postal_code", &person.postal_code),
+        ("country", &person.country),
+    ] {
         if let Some(value) = value {
             address.insert(key.into(), value.as_str().into());
         }
@@ -255,7 +299,9 @@ fn is_user_id(id: &str) -> bool {
 fn synthetic_client_id(user_id: &str) -> String {
     let digest = Sha256::digest(user_id.as_bytes());
     let number = |at: usize| {
-        let bytes: [u8; 4] = digest[at..at + 4].try_into().expect("a digest has 32 bytes");
+        let bytes: [u8; 4] = digest[at..at + 4]
+            .try_into()
+            .expect("a digest has 32 bytes");
         (u32::from_be_bytes(bytes) >> 1).max(1)
     };
     format!("{}.{}", number(0), number(4))
@@ -277,8 +323,13 @@ pub fn classify(settings: &Settings, reply: &Reply) -> Answer {
         401 => Answer::all(Outcome::Hold(Hold::Credential)),
         403 => Answer::all(Outcome::Hold(Hold::Permission)),
         404 | 405 => Answer::batch_rejected().notice(Notice::WrongAddress),
-        429 => Answer::all(Outcome::RateLimited { after: reply.retry_after() }),
-        408 | 500.. => Answer::all(Outcome::Retry { after: reply.retry_after(), delivered: true }),
+        429 => Answer::all(Outcome::RateLimited {
+            after: reply.retry_after(),
+        }),
+        408 | 500.. => Answer::all(Outcome::Retry {
+            after: reply.retry_after(),
+            delivered: true,
+        }),
         300..=399 => Answer::all(Outcome::Hold(Hold::Configuration)),
         _ => Answer::batch_rejected(),
     }
@@ -286,12 +337,18 @@ pub fn classify(settings: &Settings, reply: &Reply) -> Answer {
 
 fn validated(reply: &Reply) -> Answer {
     let Ok(body) = serde_json::from_slice::<Value>(&reply.body) else {
-        return Answer::all(Outcome::Retry { after: None, delivered: true });
+        return Answer::all(Outcome::Retry {
+            after: None,
+            delivered: true,
+        });
     };
     match body["validationMessages"].as_array().map(Vec::as_slice) {
         None | Some([]) => Answer::all(Outcome::Validated),
         Some([first, ..]) => {
-            let code = first["validationCode"].as_str().filter(|code| code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
+            let code = first["validationCode"].as_str().filter(|code| {
+                code.bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            });
             Answer::batch_rejected().code(code.unwrap_or("INVALID"))
         }
     }

@@ -15,14 +15,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{Credential, HttpRequest, Item, Needs, Reply, Unsendable, address};
+use super::{BatchSize, Credential, HttpRequest, Item, Needs, Reply, Unsendable, address};
 use crate::consent::Choice;
 use crate::conversion::Conversion;
 use crate::identity::Family;
 use crate::outcome::{Answer, Hold, Notice, Outcome};
 
 mod settings;
-pub use settings::{DataProcessing, Settings, TokenPlace};
+pub use settings::{ActionSource, DataProcessing, Settings, TokenPlace};
 
 // --- needs ---
 
@@ -30,9 +30,13 @@ pub use settings::{DataProcessing, Settings, TokenPlace};
 /// wrong event refuses all. The clock: no upper bound is documented; other senders allow a minute.
 pub const NEEDS: Needs = Needs {
     family: Family::Meta,
-    batch_max: 1000,
+    batch: BatchSize {
+        default: 50,
+        max: 1000,
+    },
     ahead_max: Duration::from_secs(60),
     base_url: "https://graph.facebook.com",
+    purchase: "Purchase",
 };
 
 /// How long a browser and a server event of the same name and id count as one.
@@ -45,7 +49,11 @@ const EVENT_ID_MAX: usize = 256;
 /// `event_time` may lie at most seven days back, 62 for `physical_store`, or the whole request is refused.
 /// Source: using-the-api, "Event time".
 pub fn age_max(action_source: Option<&str>) -> Duration {
-    let days = if action_source == Some("physical_store") { 62 } else { 7 };
+    let days = if action_source == Some("physical_store") {
+        62
+    } else {
+        7
+    };
     Duration::from_secs(days * 86_400)
 }
 
@@ -63,6 +71,11 @@ pub fn default_name(settings: &Settings, event_name: &str) -> Option<&'static st
         "order_refunded" if settings.send_refunds => "Refund",
         _ => return None,
     })
+}
+
+/// Any name that is not blank: what Meta does not know is a custom event. Source: parameters/server-event, `event_name`.
+pub fn is_event_name(name: &str) -> bool {
+    !name.trim().is_empty()
 }
 
 // --- request ---
@@ -83,7 +96,10 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
 
     let mut event = Map::new();
     event.insert("event_name".into(), conversion.name.into());
-    event.insert("event_time".into(), conversion.occurred_at.timestamp().into());
+    event.insert(
+        "event_time".into(),
+        conversion.occurred_at.timestamp().into(),
+    );
     event.insert("event_id".into(), conversion.event_id.into());
     place(settings, conversion, &user, &mut event);
     event.insert("user_data".into(), Value::Object(user));
@@ -96,10 +112,21 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
         event.insert("opt_out".into(), true.into());
     }
     if let Some(original) = conversion.original {
-        event.insert("original_event_data".into(), json!({ "event_id": original, "order_id": conversion.business_id }));
+        event.insert(
+            "original_event_data".into(),
+            json!({ "event_id": original, "order_id": conversion.business_id }),
+        );
     }
-    if let Some(processing) = &settings.data_processing {
-        processing.write(&mut event);
+    match settings.data_processing {
+        None => {}
+        Some(DataProcessing::Off) => {
+            event.insert("data_processing_options".into(), json!([]));
+        }
+        Some(DataProcessing::Limited { country, state }) => {
+            event.insert("data_processing_options".into(), json!(["LDU"]));
+            event.insert("data_processing_options_country".into(), country.into());
+            event.insert("data_processing_options_state".into(), state.into());
+        }
     }
     Ok(Item::new(Value::Object(event).to_string()))
 }
@@ -108,14 +135,20 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
 pub fn request(settings: &Settings, base_url: &Url, items: &[&Item]) -> HttpRequest {
     let payloads: Vec<&str> = items.iter().map(|item| item.payload.as_str()).collect();
     let mut body = format!(r#"{{"data":[{}]"#, payloads.join(","));
-    for (key, value) in [("partner_agent", &settings.partner_agent), ("test_event_code", &settings.test_event_code)] {
+    for (key, value) in [
+        ("partner_agent", &settings.partner_agent),
+        ("test_event_code", &settings.test_event_code),
+    ] {
         if let Some(value) = value {
             body.push_str(&format!(r#","{key}":{}"#, Value::from(value.as_str())));
         }
     }
     body.push('}');
     HttpRequest {
-        url: address(base_url, &format!("/{}/{}/events", settings.version, settings.dataset_id)),
+        url: address(
+            base_url,
+            &format!("/{}/{}/events", settings.version, settings.dataset_id),
+        ),
         credential: match settings.token_in {
             TokenPlace::Header => Credential::Bearer,
             TokenPlace::Body => Credential::Body("access_token"),
@@ -133,8 +166,14 @@ fn user_data(conversion: &Conversion<'_>) -> Map<String, Value> {
             user.insert(key.into(), values.into());
         }
     };
-    hashed("em", person.email.iter().map(|hash| hash.as_str()).collect());
-    hashed("ph", person.phone.iter().map(|hash| hash.as_str()).collect());
+    hashed(
+        "em",
+        person.email.iter().map(|hash| hash.as_str()).collect(),
+    );
+    hashed(
+        "ph",
+        person.phone.iter().map(|hash| hash.as_str()).collect(),
+    );
     for (key, value) in [
         ("fn", &person.first_name),
         ("ln", &person.last_name),
@@ -173,19 +212,29 @@ fn is_matchable(user: &Map<String, Value>) -> bool {
         &["fn", "ge"],
         &["ln", "ge"],
     ];
-    !TOO_THIN.iter().any(|thin| user.keys().all(|key| thin.contains(&key.as_str())))
+    !TOO_THIN
+        .iter()
+        .any(|thin| user.keys().all(|key| thin.contains(&key.as_str())))
 }
 
 /// `action_source` and the page. A user agent or an address is never invented: an event is from the website if it has
 /// both, else what its kind is configured to be.
-fn place(settings: &Settings, conversion: &Conversion<'_>, user: &Map<String, Value>, event: &mut Map<String, Value>) {
+fn place(
+    settings: &Settings,
+    conversion: &Conversion<'_>,
+    user: &Map<String, Value>,
+    event: &mut Map<String, Value>,
+) {
     let page = conversion.page_url.and_then(page_without_click_ids);
     let is_on_page = page.is_some() && user.contains_key("client_user_agent");
     let source = match conversion.action_source {
         // "app" asks for app_data and "business_messaging" for its channel: the outbox carries neither.
         Some("website" | "app" | "business_messaging") | None if is_on_page => "website",
-        Some(given @ ("physical_store" | "phone_call" | "chat" | "email" | "other" | "system_generated")) => given,
-        _ => settings.action_source(conversion.event_name),
+        Some(
+            given @ ("physical_store" | "phone_call" | "chat" | "email" | "other"
+            | "system_generated"),
+        ) => given,
+        _ => settings.action_source(conversion.event_name).name(),
     };
     event.insert("action_source".into(), source.into());
     if let (true, Some(page)) = (source == "website", page) {
@@ -196,7 +245,18 @@ fn place(settings: &Settings, conversion: &Conversion<'_>, user: &Map<String, Va
 /// The page address without other platforms' click ids and without a fragment.
 fn page_without_click_ids(page: &str) -> Option<String> {
     const FOREIGN: [&str; 12] = [
-        "gclid", "gbraid", "wbraid", "dclid", "li_fat_id", "ttclid", "msclkid", "epik", "sc_click_id", "ScCid", "rdt_cid", "twclid",
+        "gclid",
+        "gbraid",
+        "wbraid",
+        "dclid",
+        "li_fat_id",
+        "ttclid",
+        "msclkid",
+        "epik",
+        "sc_click_id",
+        "ScCid",
+        "rdt_cid",
+        "twclid",
     ];
     let mut url = Url::parse(page).ok()?;
     url.set_fragment(None);
@@ -229,7 +289,14 @@ fn custom_data(conversion: &Conversion<'_>) -> Map<String, Value> {
         let ids: Vec<&Value> = contents.iter().map(|content| &content["id"]).collect();
         custom.insert("content_ids".into(), json!(ids));
         custom.insert("content_type".into(), "product".into());
-        custom.insert("num_items".into(), contents.iter().map(|content| content["quantity"].as_u64().unwrap_or(1)).sum::<u64>().into());
+        custom.insert(
+            "num_items".into(),
+            contents
+                .iter()
+                .map(|content| content["quantity"].as_u64().unwrap_or(1))
+                .sum::<u64>()
+                .into(),
+        );
         custom.insert("contents".into(), contents.into());
     }
     if let Some(Value::Number(value)) = conversion.properties.get("predicted_ltv") {
@@ -293,7 +360,9 @@ pub fn classify(reply: &Reply, sent: usize) -> Answer {
 
 fn received(reply: &Reply, sent: usize) -> Answer {
     match serde_json::from_slice::<Success>(&reply.body) {
-        Ok(Success { events_received: Some(count) }) if count == sent as u64 => Answer::all(Outcome::Accepted),
+        Ok(Success {
+            events_received: Some(count),
+        }) if count == sent as u64 => Answer::all(Outcome::Accepted),
         // Fewer than were sent, or no count at all: nobody can say which ones were taken.
         Ok(_) => Answer::all(Outcome::Ambiguous).notice(Notice::CountMismatch),
         Err(_) => Answer::all(Outcome::Ambiguous),
@@ -309,7 +378,10 @@ fn failed(reply: &Reply, error: &ErrorObject) -> Answer {
 }
 
 fn verdict(reply: &Reply, error: &ErrorObject) -> Answer {
-    let transient = Answer::all(Outcome::Retry { after: reply.retry_after(), delivered: true });
+    let transient = Answer::all(Outcome::Retry {
+        after: reply.retry_after(),
+        delivered: true,
+    });
     if error.is_transient {
         return transient;
     }
@@ -319,10 +391,14 @@ fn verdict(reply: &Reply, error: &ErrorObject) -> Answer {
         (190 | 102 | 104, _) => Answer::all(Outcome::Hold(Hold::Credential)),
         (3 | 10 | 200..=299 | 2655, _) => Answer::all(Outcome::Hold(Hold::Permission)),
         (2500 | 2635, _) => Answer::all(Outcome::Hold(Hold::Configuration)),
-        (4 | 17 | 32 | 341 | 613 | 80000..=80014, _) => Answer::all(Outcome::RateLimited { after: throttled_for(reply) }),
+        (4 | 17 | 32 | 341 | 613 | 80000..=80014, _) => Answer::all(Outcome::RateLimited {
+            after: throttled_for(reply),
+        }),
         (1 | 2 | 5000 | 21009 | 368, _) => transient,
         (code, _) if code < 0 => transient,
-        _ if reply.status == 429 => Answer::all(Outcome::RateLimited { after: throttled_for(reply) }),
+        _ if reply.status == 429 => Answer::all(Outcome::RateLimited {
+            after: throttled_for(reply),
+        }),
         _ if reply.status >= 500 => transient,
         _ => Answer::all(Outcome::Unrecognised).notice(Notice::UnrecognisedCode),
     }
@@ -330,11 +406,16 @@ fn verdict(reply: &Reply, error: &ErrorObject) -> Answer {
 
 fn by_status(reply: &Reply) -> Answer {
     Answer::all(match reply.status {
-        429 => Outcome::RateLimited { after: throttled_for(reply) },
+        429 => Outcome::RateLimited {
+            after: throttled_for(reply),
+        },
         401 => Outcome::Hold(Hold::Credential),
         403 => Outcome::Hold(Hold::Permission),
-        408 | 500.. => Outcome::Retry { after: reply.retry_after(), delivered: true },
-        300..400 | 404 | 405 => Outcome::Hold(Hold::Configuration),
+        408 | 500.. => Outcome::Retry {
+            after: reply.retry_after(),
+            delivered: true,
+        },
+        300..=399 | 404 | 405 => Outcome::Hold(Hold::Configuration),
         _ => Outcome::Unrecognised,
     })
 }
@@ -343,7 +424,9 @@ fn by_status(reply: &Reply) -> Answer {
 /// Source: marketing-api/overview/rate-limiting: `estimated_time_to_regain_access` in minutes,
 /// `reset_time_duration` in seconds.
 fn throttled_for(reply: &Reply) -> Option<Duration> {
-    let business = reply.header("x-business-use-case-usage").and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let business = reply
+        .header("x-business-use-case-usage")
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
     let minutes = business
         .as_ref()
         .and_then(Value::as_object)
@@ -353,11 +436,19 @@ fn throttled_for(reply: &Reply) -> Option<Duration> {
         .flatten()
         .filter_map(|usage| usage["estimated_time_to_regain_access"].as_u64())
         .max();
-    let account = reply.header("x-ad-account-usage").and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let seconds = account.as_ref().and_then(|usage| usage["reset_time_duration"].as_u64());
-    [minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60))), seconds.map(Duration::from_secs), reply.retry_after()]
-        .into_iter()
-        .flatten()
-        .filter(|wait| !wait.is_zero())
-        .max()
+    let account = reply
+        .header("x-ad-account-usage")
+        .and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let seconds = account
+        .as_ref()
+        .and_then(|usage| usage["reset_time_duration"].as_u64());
+    [
+        minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60))),
+        seconds.map(Duration::from_secs),
+        reply.retry_after(),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|wait| !wait.is_zero())
+    .max()
 }

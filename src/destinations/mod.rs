@@ -12,6 +12,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::config::read::Reader;
 use crate::config::secret::SecretRef;
 use crate::conversion::Conversion;
 use crate::identity::{Family, Rules};
@@ -26,9 +27,9 @@ pub enum Platform {
     Ga4,
 }
 
-/// One configured account on a platform.
-#[derive(Clone, Debug)]
-pub enum Adapter {
+/// What an operator filled in for one account on a platform. Everything a platform does starts from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settings {
     /// A Meta dataset.
     Meta(meta::Settings),
     /// A GA4 web stream.
@@ -40,12 +41,23 @@ pub enum Adapter {
 pub struct Needs {
     /// Whose normalisation rules its identifiers follow.
     pub family: Family,
-    /// Events per request at most.
-    pub batch_max: usize,
+    /// Events per request.
+    pub batch: BatchSize,
     /// How far the business clock may be ahead of ours; what is further ahead waits.
     pub ahead_max: Duration,
-    /// Its origin, without a slash at the end.
+    /// Where its API lives, unless the destination sets `base_url`.
     pub base_url: &'static str,
+    /// Its name for a paid order. Two of our events mapped to it would count one order twice.
+    pub purchase: &'static str,
+}
+
+/// How many events one request may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSize {
+    /// Unless the destination sets `batch_size`.
+    pub default: u32,
+    /// What the platform takes at most.
+    pub max: u32,
 }
 
 /// One event's part of a request body, and its fingerprint.
@@ -101,103 +113,133 @@ pub struct Reply {
 
 impl Platform {
     /// Every platform, in the order of the documentation.
-    pub const ALL: &'static [Platform] = &[Platform::Meta, Platform::Ga4];
+    pub const ALL: [Platform; 2] = [Platform::Meta, Platform::Ga4];
+
+    /// The words and what they name, for reading a configuration.
+    pub const NAMES: [(&'static str, Platform); 2] =
+        [("meta", Platform::Meta), ("ga4", Platform::Ga4)];
 
     /// The text that names it everywhere.
-    pub fn as_str(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Platform::Meta => "meta",
             Platform::Ga4 => "ga4",
         }
     }
-}
 
-impl Adapter {
-    /// Which platform this is an account of.
-    pub fn platform(&self) -> Platform {
+    /// What it asks of events.
+    pub fn needs(self) -> Needs {
         match self {
-            Adapter::Meta(_) => Platform::Meta,
-            Adapter::Ga4(_) => Platform::Ga4,
+            Platform::Meta => meta::NEEDS,
+            Platform::Ga4 => ga4::NEEDS,
         }
     }
 
-    /// What the platform asks of events.
-    pub fn needs(&self) -> Needs {
+    /// Whether it takes an event of this name.
+    pub fn is_event_name(self, name: &str) -> bool {
         match self {
-            Adapter::Meta(_) => meta::NEEDS,
-            Adapter::Ga4(_) => ga4::NEEDS,
+            Platform::Meta => meta::is_event_name(name),
+            Platform::Ga4 => ga4::is_event_name(name),
+        }
+    }
+}
+
+impl Settings {
+    /// Which platform this is an account of.
+    pub fn platform(&self) -> Platform {
+        match self {
+            Settings::Meta(_) => Platform::Meta,
+            Settings::Ga4(_) => Platform::Ga4,
+        }
+    }
+
+    /// Reads the platform's own keys from a `[[destination]]`. `is_production` refuses what is for tests only.
+    pub fn read(
+        platform: Platform,
+        reader: &mut Reader<'_>,
+        is_production: bool,
+    ) -> Option<Settings> {
+        match platform {
+            Platform::Meta => meta::Settings::read(reader, is_production).map(Settings::Meta),
+            Platform::Ga4 => ga4::Settings::read(reader).map(Settings::Ga4),
         }
     }
 
     /// The credential that every request carries.
     pub fn credential(&self) -> &SecretRef {
         match self {
-            Adapter::Meta(settings) => &settings.access_token,
-            Adapter::Ga4(settings) => &settings.api_secret,
+            Settings::Meta(settings) => &settings.access_token,
+            Settings::Ga4(settings) => &settings.api_secret,
         }
     }
 
     /// The account on the platform: dataset id, measurement id.
     pub fn account(&self) -> &str {
         match self {
-            Adapter::Meta(settings) => &settings.dataset_id,
-            Adapter::Ga4(settings) => &settings.measurement_id,
+            Settings::Meta(settings) => &settings.dataset_id,
+            Settings::Ga4(settings) => &settings.measurement_id,
         }
     }
 
     /// How identifiers are normalised, beyond the family's own rules.
     pub fn rules(&self, default_calling_code: Option<u16>) -> Rules {
         match self {
-            Adapter::Meta(settings) => Rules { default_calling_code, external_id_mode: settings.external_id_mode },
-            Adapter::Ga4(_) => Rules { default_calling_code, ..Rules::default() },
+            Settings::Meta(settings) => Rules {
+                default_calling_code,
+                external_id_mode: settings.external_id_mode,
+            },
+            Settings::Ga4(_) => Rules {
+                default_calling_code,
+                ..Rules::default()
+            },
         }
     }
 
     /// The platform's name for an application's event; nothing where it has none.
-    pub fn default_name(&self, event_name: &str) -> Option<&str> {
+    pub fn default_name(&self, event_name: &str) -> Option<&'static str> {
         match self {
-            Adapter::Meta(settings) => meta::default_name(settings, event_name),
-            Adapter::Ga4(_) => ga4::default_name(event_name),
+            Settings::Meta(settings) => meta::default_name(settings, event_name),
+            Settings::Ga4(_) => ga4::default_name(event_name),
         }
     }
 
     /// How old an event of this kind may be when it is sent.
     pub fn age_max(&self, conversion_action_source: Option<&str>) -> Duration {
         match self {
-            Adapter::Meta(_) => meta::age_max(conversion_action_source),
-            Adapter::Ga4(_) => ga4::AGE_MAX,
+            Settings::Meta(_) => meta::age_max(conversion_action_source),
+            Settings::Ga4(_) => ga4::AGE_MAX,
         }
     }
 
     /// How long the platform recognises a repeat of this event as one; nothing where it does not promise to.
     pub fn repeat_window(&self, name: &str) -> Option<Duration> {
         match self {
-            Adapter::Meta(_) => Some(meta::REPEAT_WINDOW),
-            Adapter::Ga4(_) => ga4::repeat_window(name),
+            Settings::Meta(_) => Some(meta::REPEAT_WINDOW),
+            Settings::Ga4(_) => ga4::repeat_window(name),
         }
     }
 
     /// One event's part of the body.
     pub fn item(&self, conversion: &Conversion<'_>) -> Result<Item, Unsendable> {
         match self {
-            Adapter::Meta(settings) => meta::item(settings, conversion),
-            Adapter::Ga4(settings) => ga4::item(settings, conversion),
+            Settings::Meta(settings) => meta::item(settings, conversion),
+            Settings::Ga4(settings) => ga4::item(settings, conversion),
         }
     }
 
-    /// The request that carries these events, at most [`Needs::batch_max`] of them.
+    /// The request that carries these events, at most [`BatchSize::max`] of them.
     pub fn request(&self, base_url: &Url, items: &[&Item]) -> HttpRequest {
         match self {
-            Adapter::Meta(settings) => meta::request(settings, base_url, items),
-            Adapter::Ga4(settings) => ga4::request(settings, base_url, items),
+            Settings::Meta(settings) => meta::request(settings, base_url, items),
+            Settings::Ga4(settings) => ga4::request(settings, base_url, items),
         }
     }
 
     /// What the answer says of the `sent` events.
     pub fn classify(&self, reply: &Reply, sent: usize) -> Answer {
         match self {
-            Adapter::Meta(_) => meta::classify(reply, sent),
-            Adapter::Ga4(settings) => ga4::classify(settings, reply),
+            Settings::Meta(_) => meta::classify(reply, sent),
+            Settings::Ga4(settings) => ga4::classify(settings, reply),
         }
     }
 }
@@ -213,12 +255,19 @@ impl Item {
 impl Reply {
     /// A header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// `Retry-After` in seconds. The form with a date is not read: no platform documents it.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.header("retry-after")?.trim().parse().ok().map(Duration::from_secs)
+        self.header("retry-after")?
+            .trim()
+            .parse()
+            .ok()
+            .map(Duration::from_secs)
     }
 }
 

@@ -1,1 +1,3 @@
-fn main(){}
+//! Everything that needs a database or a process. One binary, so that the library is linked once.
+
+mod tls;

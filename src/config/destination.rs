@@ -1,0 +1,277 @@
+//! One `[[destination]]`: an account on a platform, and what may go there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::read::{Reader, is_name};
+use super::tree::variable_form;
+use super::worker::WorkerConfig;
+use crate::consent::{ConsentPolicy, Kind, Signal};
+use crate::destinations::{Platform, Settings};
+
+/// Requests under way at once, for one destination. Enough to hide a platform's latency, few enough not to be throttled.
+const CONCURRENCY: u32 = 4;
+
+/// Our events that mean the same paid order.
+const ORDER_EVENTS: [&str; 3] = ["order_created", "order_paid", "purchase"];
+
+/// One configured account on a platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationConfig {
+    /// Unique; the word for it in the database, metrics and commands.
+    pub name: String,
+    /// Whether it takes part at all.
+    pub is_enabled: bool,
+    /// The platform's own settings.
+    pub settings: Settings,
+    /// Where the API lives; the platform's own address unless configured. Has no query and no user.
+    pub base_url: Url,
+    /// Event name to the platform's name, over the platform's defaults. `None` switches an event off here.
+    pub events: BTreeMap<String, Option<String>>,
+    /// Which events come here.
+    pub routes: Routes,
+    /// What consent each kind of data needs.
+    pub consent: ConsentPolicy,
+    /// The kinds of data that are sent at all; always holds [`Kind::Event`].
+    pub fields: BTreeSet<Kind>,
+    /// What to do after an answer that never came. `None` leaves it to the platform's deduplication.
+    pub on_ambiguous: Option<OnAmbiguous>,
+    /// Events in one request.
+    pub batch_size: u32,
+    /// Requests under way at once.
+    pub concurrency: u32,
+    /// Attempts before a delivery is exhausted.
+    pub attempts_max: u32,
+    /// Age at which a delivery is given up, if that comes before the platform's own limit.
+    pub age_max: Option<Duration>,
+    /// How long one request may take, connecting included.
+    pub request_timeout: Duration,
+}
+
+/// Which events come to a destination. Whatever is not given lets everything pass; what is given must all hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// Event names.
+    pub events: Option<BTreeSet<String>>,
+    /// Values of the event's `source`.
+    pub sources: Option<BTreeSet<String>>,
+    /// Properties of the event that must have exactly this text.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// What to do after an answer that never came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// Send again with the same id; right where the platform discards a repeat.
+    Resend,
+    /// Stop and let a person look.
+    Uncertain,
+}
+
+impl DestinationConfig {
+    /// Reads one `[[destination]]`. `worker` gives the defaults it may override; `taken` holds the names seen so
+    /// far, as they stand in variables, where - and _ are the same.
+    pub fn read(
+        reader: &mut Reader<'_>,
+        worker: &WorkerConfig,
+        is_production: bool,
+        taken: &mut BTreeSet<String>,
+    ) -> Option<DestinationConfig> {
+        reader.require("name", "a short name of your own, such as \"meta-eu\"");
+        let name = reader.text_where(
+            "name",
+            is_name,
+            "must be 1 to 40 characters: lower-case letters and digits, with single - or _ between words",
+            "choose a name such as \"meta-eu\"",
+        );
+        if name
+            .as_deref()
+            .is_some_and(|name| !taken.insert(variable_form(name)))
+        {
+            reader.fault(
+                "name",
+                "is taken by a destination above",
+                "choose another name",
+            );
+        }
+        reader.require("platform", "one of the platforms, such as \"meta\"");
+        let Some(platform) = reader.one_of("platform", &Platform::NAMES) else {
+            // Without the platform nobody knows which keys belong here.
+            reader.accept_rest();
+            return None;
+        };
+        let settings = Settings::read(platform, reader, is_production);
+        let size = platform.needs().batch;
+        let config = DestinationConfig {
+            is_enabled: reader.boolean("enabled").unwrap_or(true),
+            base_url: read_base_url(reader, platform),
+            events: read_events(reader, platform),
+            routes: reader.table("routes", read_routes).unwrap_or_default(),
+            consent: read_consent(reader, platform),
+            fields: read_fields(reader),
+            on_ambiguous: reader.one_of(
+                "on_ambiguous",
+                &[
+                    ("resend", OnAmbiguous::Resend),
+                    ("uncertain", OnAmbiguous::Uncertain),
+                ],
+            ),
+            batch_size: reader
+                .integer("batch_size", 1..=size.max)
+                .unwrap_or(size.default),
+            concurrency: reader
+                .integer("concurrency", 1..=256)
+                .unwrap_or(CONCURRENCY),
+            attempts_max: reader
+                .integer("attempts_max", 1..=100)
+                .unwrap_or(worker.attempts_max),
+            age_max: reader
+                .hours("age_max_hours", 1..=24 * 365)
+                .or(worker.age_max),
+            request_timeout: reader
+                .seconds("request_timeout_secs", 1..=600)
+                .unwrap_or(worker.request_timeout),
+            settings: settings?,
+            name: name?,
+        };
+        let longest = worker.request_timeout_max();
+        if reader.has("request_timeout_secs") && config.request_timeout > longest {
+            reader.fault(
+                "request_timeout_secs",
+                "must leave 10 s of worker.lease_secs and not exceed worker.drain_secs",
+                &format!("write {} or less, or raise those", longest.as_secs()),
+            );
+        }
+        Some(config)
+    }
+
+    /// The platform it is an account on.
+    pub fn platform(&self) -> Platform {
+        self.settings.platform()
+    }
+}
+
+fn read_base_url(reader: &mut Reader<'_>, platform: Platform) -> Url {
+    let fix = "write an address such as https://api.example.com, https unless it is this machine";
+    let configured = reader.text("base_url").and_then(|text| {
+        let url = Url::parse(&text).ok().filter(is_base_url);
+        if url.is_none() {
+            reader.fault(
+                "base_url",
+                "must be an https address without user, query or fragment",
+                fix,
+            );
+        }
+        url
+    });
+    configured.unwrap_or_else(|| {
+        Url::parse(platform.needs().base_url).expect("the platform's own address is a URL")
+    })
+}
+
+/// Plain http would show tokens and identifiers to the network, so it stays within this machine.
+fn is_base_url(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    let has_extras = !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some();
+    !has_extras && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
+}
+
+fn read_events(reader: &mut Reader<'_>, platform: Platform) -> BTreeMap<String, Option<String>> {
+    let events = reader.map_of_text_or_false("events");
+    if events
+        .values()
+        .flatten()
+        .any(|name| !platform.is_event_name(name))
+    {
+        reader.fault(
+            "events",
+            "holds a name the platform does not take",
+            "use one of the platform's event names, or a custom name by its rules that is not reserved",
+        );
+    }
+    let is_purchase = |name: &&str| {
+        events
+            .get(*name)
+            .is_some_and(|target| target.as_deref() == Some(platform.needs().purchase))
+    };
+    if ORDER_EVENTS.iter().filter(|name| is_purchase(name)).count() > 1 {
+        reader.fault(
+            "events",
+            "maps two events of one order to the platform's purchase, which would count it twice",
+            "keep the one that your application inserts, and set the other to false",
+        );
+    }
+    events
+}
+
+fn read_routes(reader: &mut Reader<'_>) -> Option<Routes> {
+    let mut list = |key: &str| {
+        let list: BTreeSet<String> = reader.list_of_text(key)?.into_iter().collect();
+        if list.is_empty() {
+            reader.fault(
+                key,
+                "must not be empty, for then nothing would pass",
+                "leave it out to let all pass",
+            );
+        }
+        Some(list)
+    };
+    let (events, sources) = (list("events"), list("sources"));
+    Some(Routes {
+        events,
+        sources,
+        properties: reader.map_of_text("properties"),
+    })
+}
+
+fn read_consent(reader: &mut Reader<'_>, platform: Platform) -> ConsentPolicy {
+    let mut policy = ConsentPolicy::default_of(platform);
+    reader.table("consent", |reader| {
+        for (name, kind) in Kind::NAMES {
+            let Some(signals) = reader.list_of(name, &Signal::NAMES) else {
+                continue;
+            };
+            if signals.is_empty() {
+                reader.fault(
+                    name,
+                    "must name at least one signal, for nothing leaves without consent",
+                    "name a signal; to keep this kind of data at home, leave it out of fields",
+                );
+            }
+            policy.require(kind, signals);
+        }
+        if let Some(is_granted) =
+            reader.one_of("unspecified", &[("denied", false), ("granted", true)])
+        {
+            policy.unspecified_is_granted = is_granted;
+        }
+        if let Some(denies) = reader.one_of("gpc", &[("deny_ads", true), ("ignore", false)]) {
+            policy.gpc_denies_ads = denies;
+        }
+        Some(())
+    });
+    policy
+}
+
+fn read_fields(reader: &mut Reader<'_>) -> BTreeSet<Kind> {
+    let mut fields: BTreeSet<Kind> = match reader.list_of("fields", &Kind::NAMES) {
+        Some(kinds) => kinds.into_iter().collect(),
+        None => Kind::NAMES
+            .iter()
+            .map(|(_, kind)| *kind)
+            .filter(|kind| *kind != Kind::Demographics)
+            .collect(),
+    };
+    fields.insert(Kind::Event);
+    fields
+}

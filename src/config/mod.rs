@@ -1,0 +1,115 @@
+//! Configuration: one TOML file, laid over by the environment, checked as a whole before anything starts.
+//!
+//! A variable is named `CONVERSION_OUTBOX__SECTION__KEY`, or `CONVERSION_OUTBOX__DESTINATION__NAME__KEY`; it
+//! wins over the file, the file wins over the defaults. Nothing outside this module reads the environment.
+
+pub mod connection;
+pub mod database;
+pub mod destination;
+pub mod fault;
+pub mod read;
+pub mod secret;
+pub mod surroundings;
+mod tree;
+mod values;
+pub mod worker;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use database::DatabaseConfig;
+use destination::DestinationConfig;
+use fault::{Fault, Faults, Place};
+use read::{Reader, read_config};
+use surroundings::{HttpConfig, IdentityConfig, TelemetryConfig};
+use worker::WorkerConfig;
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The application's database.
+    pub database: DatabaseConfig,
+    /// How the work is done.
+    pub worker: WorkerConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// The listener for probes and metrics.
+    pub http: HttpConfig,
+    /// How identifiers are understood.
+    pub identity: IdentityConfig,
+    /// Where events go, in the order of the file. Names are unique.
+    pub destinations: Vec<DestinationConfig>,
+}
+
+impl Config {
+    /// Reads a file and lays the variables over it. Reports all faults together, an unreadable file as one of them.
+    pub fn load(
+        path: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, Faults> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::parse(&text, &file, variables),
+            Err(error) => Err(Faults::one(
+                &file,
+                Fault {
+                    place: Place::File,
+                    path: String::new(),
+                    message: format!("the file cannot be read: {error}"),
+                    fix: "give the path of a configuration file that this user may read".to_owned(),
+                },
+            )),
+        }
+    }
+
+    /// Reads a text as if it stood in `file`. Pure.
+    pub fn parse(
+        text: &str,
+        file: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, Faults> {
+        read_config(text, file, variables, Config::read)
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Config> {
+        let database = reader.section("database", DatabaseConfig::read);
+        let worker = reader
+            .section("worker", WorkerConfig::read)
+            .unwrap_or_default();
+        let telemetry = reader
+            .section("telemetry", TelemetryConfig::read)
+            .unwrap_or_default();
+        let http = reader.section("http", HttpConfig::read).unwrap_or_default();
+        let identity = reader
+            .section("identity", IdentityConfig::read)
+            .unwrap_or_default();
+        let mut taken = BTreeSet::new();
+        let destinations = reader.tables("destination", |reader| {
+            DestinationConfig::read(reader, &worker, telemetry.is_production(), &mut taken)
+        });
+        Some(Config {
+            database: database?,
+            worker,
+            telemetry,
+            http,
+            identity,
+            destinations,
+        })
+    }
+}
+
+/// The variables of this process that [`Config::load`] understands. Text that is not UTF-8 is mended with marks.
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .map(|(name, value)| {
+            (
+                name.to_string_lossy().into_owned(),
+                value.to_string_lossy().into_owned(),
+            )
+        })
+        .filter(|(name, _)| name.starts_with(tree::VARIABLE_PREFIX))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

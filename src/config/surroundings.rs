@@ -1,0 +1,155 @@
+//! `[telemetry]`, `[http]` and `[identity]`: the sections around the work itself.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::read::Reader;
+
+/// `[telemetry]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TelemetryConfig {
+    /// How log lines look. Default JSON.
+    pub log_format: LogFormat,
+    /// A filter as in `RUST_LOG`, such as `info,conversion_outbox=debug`. Default `info`.
+    pub log_level: String,
+    /// Base address of an OTLP/HTTP collector. Without it, and without the standard `OTEL_` variables, no traces leave.
+    pub otlp_endpoint: Option<Url>,
+    /// How a delivery's span belongs to the trace of the business transaction. Default a link.
+    pub trace_relation: TraceRelation,
+    /// Share of new traces that are recorded, 0 to 1. Default 1.
+    pub sample_ratio: f64,
+    /// The deployment's name, such as `production`, which also refuses settings meant for tests.
+    pub environment: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// Coloured text, for people.
+    Pretty,
+}
+
+/// How a delivery's span belongs to the trace of the business transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceRelation {
+    /// A trace of its own, linked: a delivery may come days later.
+    Link,
+    /// A child of the transaction's span.
+    Parent,
+}
+
+/// `[http]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where probes and metrics are served. Default `127.0.0.1:9464`; in a container, `0.0.0.0:9464`.
+    pub listen: SocketAddr,
+}
+
+/// `[identity]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// Calling code of phone numbers written without one, such as 49. Without it they are not used: a guess
+    /// would be another person's number.
+    pub default_calling_code: Option<u16>,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> TelemetryConfig {
+        TelemetryConfig {
+            log_format: LogFormat::Json,
+            log_level: "info".to_owned(),
+            otlp_endpoint: None,
+            trace_relation: TraceRelation::Link,
+            sample_ratio: 1.0,
+            environment: None,
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9464)),
+        }
+    }
+}
+
+impl TelemetryConfig {
+    /// Reads the section; what is absent keeps its default.
+    pub fn read(reader: &mut Reader<'_>) -> Option<TelemetryConfig> {
+        let default = TelemetryConfig::default();
+        let log_level = reader.text_where(
+            "log_level",
+            |filter| !filter.is_empty() && EnvFilter::try_new(filter).is_ok(),
+            "must be a log filter",
+            "write a level such as info, or directives such as info,conversion_outbox=debug",
+        );
+        let otlp_endpoint = reader.text("otlp_endpoint").and_then(|text| {
+            let url = Url::parse(&text)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https"));
+            if url.is_none() {
+                let fix = "write the collector's base address, such as http://127.0.0.1:4318";
+                reader.fault("otlp_endpoint", "must be an http or https address", fix);
+            }
+            url
+        });
+        Some(TelemetryConfig {
+            log_format: reader
+                .one_of(
+                    "log_format",
+                    &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)],
+                )
+                .unwrap_or(default.log_format),
+            log_level: log_level.unwrap_or(default.log_level),
+            otlp_endpoint,
+            trace_relation: reader
+                .one_of(
+                    "trace_relation",
+                    &[
+                        ("link", TraceRelation::Link),
+                        ("parent", TraceRelation::Parent),
+                    ],
+                )
+                .unwrap_or(default.trace_relation),
+            sample_ratio: reader.share("sample_ratio").unwrap_or(default.sample_ratio),
+            environment: reader.text("environment"),
+        })
+    }
+
+    /// Whether this is the real thing, where settings meant for tests are refused.
+    pub fn is_production(&self) -> bool {
+        self.environment
+            .as_deref()
+            .is_some_and(|name| matches!(name, "production" | "prod"))
+    }
+}
+
+impl HttpConfig {
+    /// Reads the section; what is absent keeps its default.
+    pub fn read(reader: &mut Reader<'_>) -> Option<HttpConfig> {
+        let listen = reader.text("listen").and_then(|text| {
+            let address = text.parse().ok();
+            if address.is_none() {
+                let fix = "write an IP address and a port, such as 127.0.0.1:9464";
+                reader.fault("listen", "must be an address to listen on", fix);
+            }
+            address
+        });
+        Some(listen.map_or_else(HttpConfig::default, |listen| HttpConfig { listen }))
+    }
+}
+
+impl IdentityConfig {
+    /// Reads the section.
+    pub fn read(reader: &mut Reader<'_>) -> Option<IdentityConfig> {
+        let code = reader.integer("default_calling_code", 1..=999);
+        Some(IdentityConfig {
+            default_calling_code: code.and_then(|code| code.try_into().ok()),
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! The database, seen from the worker.
+
+pub mod connect;
+pub mod dial;
+pub mod error;
+mod tls;

@@ -1,0 +1,290 @@
+//! Every Prometheus metric of this program, and the functions that say what happened.
+//!
+//! Two kinds of numbers: counters say what *this process* did, so sum them over replicas; gauges filled from the database
+//! ([`Backlog`]) say what the tables hold, the same in every replica, so take `max by`, never `sum`.
+//! Handles are resolved once, so that a delivery costs a few atomic additions and no hashing.
+//! No label may hold an id, a URL, an address or an error text: values come from closed lists ([`words`]), the configured
+//! destinations and the configured event names, everything else becomes `other`.
+
+mod coverage;
+mod destination;
+mod families;
+pub mod words;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+pub use coverage::Coverage;
+use coverage::EventCoverage;
+pub use destination::{Backlog, DestinationMetrics, InFlight};
+use families::Families;
+use words::{Closed, Labels, OTHER};
+
+/// All metrics of the process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Process>);
+
+#[derive(Debug)]
+struct Process {
+    registry: Registry,
+    destinations: Vec<DestinationMetrics>,
+    coverage: Vec<(String, EventCoverage)>,
+    claim_duration: Histogram,
+    claim_batch_size: Histogram,
+    polls: Closed<4>,
+    duplicates: Closed<3>,
+    lease_expired: Counter,
+    late_settlements: Counter,
+    span_export_failures: Counter,
+    snapshot_timestamp: Gauge<f64, AtomicU64>,
+    pool: [Gauge<u64, AtomicU64>; 3],
+    build_info: Family<Labels, Gauge>,
+}
+
+/// Seconds of one claim statement: from a hot cache to the statement timeout.
+const CLAIM_SECONDS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5];
+
+/// Rows of one claim.
+const CLAIM_ROWS: [f64; 6] = [1.0, 10.0, 50.0, 100.0, 500.0, 1000.0];
+
+impl Metrics {
+    /// With every label set known now at zero, so that a rate sees the first increase.
+    ///
+    /// `event_types` is the allow-list for the label of that name. The budget of 2,000 series holds up to 8 destinations
+    /// with 12 event types.
+    pub fn new(destinations: &[&str], event_types: &[&str]) -> Self {
+        let mut root = Registry::default();
+        let families = Families::register(&mut root);
+        let registry = root.sub_registry_with_prefix("conversion_outbox");
+        let coverage = counters(
+            registry,
+            "coverage_events",
+            "Events decided, by what they carry and the consent on them",
+        );
+        let process = Process {
+            destinations: destinations
+                .iter()
+                .map(|name| DestinationMetrics::new(name, event_types, &families))
+                .collect(),
+            coverage: with_other(event_types)
+                .map(|event_type| {
+                    (
+                        event_type.to_owned(),
+                        EventCoverage::new(event_type, &coverage),
+                    )
+                })
+                .collect(),
+            claim_duration: register_with_unit(
+                registry,
+                "claim_duration",
+                "Time of one claim statement, also one that found nothing",
+                Unit::Seconds,
+                Histogram::new(CLAIM_SECONDS),
+            ),
+            claim_batch_size: register(
+                registry,
+                "claim_batch_size",
+                "Rows taken by one claim that found any",
+                Histogram::new(CLAIM_ROWS),
+            ),
+            polls: Closed::new(
+                &counters(registry, "polls", "Looks for due work, by what they found"),
+                vec![],
+                "result",
+                &words::POLLS,
+            ),
+            duplicates: Closed::new(
+                &counters(
+                    registry,
+                    "duplicates",
+                    "Repeats of an event seen and not delivered again, by where",
+                ),
+                vec![],
+                "source",
+                &words::DUPLICATES,
+            ),
+            lease_expired: register(
+                registry,
+                "lease_expired",
+                "Leases found run out and taken over: a worker crashed or hung",
+                Counter::default(),
+            ),
+            late_settlements: register(
+                registry,
+                "late_settlements",
+                "Results not written because the lease had been lost meanwhile",
+                Counter::default(),
+            ),
+            span_export_failures: register(
+                registry,
+                "span_export_failures",
+                "Batches of spans the OTLP collector did not take",
+                Counter::default(),
+            ),
+            snapshot_timestamp: register_with_unit(
+                registry,
+                "snapshot_timestamp",
+                "When the gauges taken from the database were last read, Unix time",
+                Unit::Seconds,
+                Gauge::default(),
+            ),
+            pool: pool(registry),
+            build_info: register(
+                registry,
+                "build_info",
+                "Always 1; what is running is in the labels",
+                Family::default(),
+            ),
+            registry: root,
+        };
+        Self(Arc::new(process))
+    }
+
+    /// The handles of one destination, to be kept by its lane. `None` for a name not given at construction.
+    pub fn destination(&self, name: &str) -> Option<DestinationMetrics> {
+        self.0
+            .destinations
+            .iter()
+            .find(|known| known.name() == name)
+            .cloned()
+    }
+
+    /// What is running: a source revision, and the schema version this program works with.
+    pub fn build_info(&self, revision: &str, schema_version: u32) {
+        let labels = vec![
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("revision", revision.to_owned()),
+            ("schema_version", schema_version.to_string()),
+        ];
+        self.0.build_info.get_or_create(&labels).set(1);
+    }
+
+    /// A claim statement took `rows` of at most `limit` rows.
+    pub fn claimed(&self, rows: usize, limit: usize, took: Duration) {
+        self.0.claim_duration.observe(took.as_secs_f64());
+        self.0.polls.add(
+            match rows {
+                0 => "empty",
+                rows if rows < limit => "partial",
+                _ => "full",
+            },
+            1,
+        );
+        if rows > 0 {
+            // Batches are far below 2^52 rows, where an f64 stops being exact.
+            self.0.claim_batch_size.observe(rows as f64);
+        }
+    }
+
+    /// A claim statement failed.
+    pub fn claim_failed(&self) {
+        self.0.polls.add("error", 1);
+    }
+
+    /// `rows` had a lease that ran out.
+    pub fn lease_expired(&self, rows: u64) {
+        self.0.lease_expired.inc_by(rows);
+    }
+
+    /// `rows` could not be settled because another worker holds them by now.
+    pub fn settled_late(&self, rows: u64) {
+        self.0.late_settlements.inc_by(rows);
+    }
+
+    /// `count` repeats were seen at `source`, one of [`words::DUPLICATES`].
+    pub fn duplicates(&self, source: &'static str, count: u64) {
+        self.0.duplicates.add(source, count);
+    }
+
+    /// One event was decided for the first time.
+    pub fn covered(&self, event_type: &str, coverage: &Coverage) {
+        named(&self.0.coverage, event_type).add(coverage);
+    }
+
+    /// The gauges of [`DestinationMetrics::backlog`] were read from the database at `at`.
+    pub fn snapshot_taken(&self, at: SystemTime) {
+        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.0.snapshot_timestamp.set(since_epoch.as_secs_f64());
+    }
+
+    /// Connections of the database pool.
+    pub fn pool(&self, idle: u64, busy: u64, max: u64) {
+        for (gauge, value) in self.0.pool.iter().zip([idle, busy, max]) {
+            gauge.set(value);
+        }
+    }
+
+    /// Everything as OpenMetrics text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.0.registry)
+            .expect("writing to a string does not fail");
+        text
+    }
+
+    /// Counted by the trace exporter.
+    pub(super) fn span_export_failures(&self) -> Counter {
+        self.0.span_export_failures.clone()
+    }
+}
+
+fn pool(registry: &mut Registry) -> [Gauge<u64, AtomicU64>; 3] {
+    let family: Family<Labels, _> = register(
+        registry,
+        "pool_connections",
+        "Connections of the database pool; max is its limit",
+        Family::default(),
+    );
+    words::POOL.map(|state| family.get_or_create_owned(&vec![("state", state.to_owned())]))
+}
+
+/// The configured event names, then `other`.
+fn with_other<'a>(event_types: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    event_types.iter().copied().chain([OTHER])
+}
+
+/// The entry of `event_type`, or the last one, which is `other`.
+fn named<'a, T>(entries: &'a [(String, T)], event_type: &str) -> &'a T {
+    let last = entries.last().expect("`other` is always there");
+    let entry = entries
+        .iter()
+        .find(|(name, _)| name == event_type)
+        .unwrap_or(last);
+    &entry.1
+}
+
+fn register<M>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M
+where
+    M: prometheus_client::registry::Metric + Clone,
+{
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn register_with_unit<M>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    unit: Unit,
+    metric: M,
+) -> M
+where
+    M: prometheus_client::registry::Metric + Clone,
+{
+    registry.register_with_unit(name, help, unit, metric.clone());
+    metric
+}
+
+fn counters(registry: &mut Registry, name: &str, help: &str) -> Family<Labels, Counter> {
+    register(registry, name, help, Family::default())
+}
+
+#[cfg(test)]
+mod tests;

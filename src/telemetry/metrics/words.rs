@@ -1,0 +1,118 @@
+//! The closed lists of label values, and a row of counters over one of them.
+//!
+//! A value outside its list is a bug of the caller: tests panic, a release build leaves it uncounted.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+
+/// Final states of a delivery.
+pub const FINAL_STATES: [&str; 9] = [
+    "accepted",
+    "sent",
+    "suppressed",
+    "skipped",
+    "expired",
+    "rejected",
+    "uncertain",
+    "exhausted",
+    "cancelled",
+];
+
+/// Outcomes of an attempt.
+pub const RESULTS: [&str; 8] = [
+    "accepted",
+    "sent",
+    "retry",
+    "rate_limited",
+    "hold",
+    "rejected",
+    "batch_rejected",
+    "ambiguous",
+];
+
+/// Why nothing left the house.
+pub const SUPPRESSED: [&str; 7] = [
+    "consent_denied",
+    "consent_unspecified",
+    "withdrawn",
+    "opt_out",
+    "not_in_decision",
+    "no_identifier",
+    "filtered_by_route",
+];
+
+/// Rows not yet final, as [`super::Backlog`] has them.
+pub const BACKLOG: [&str; 5] = ["due", "retry", "waiting", "leased", "held"];
+
+/// What a look for work found.
+pub const POLLS: [&str; 4] = ["empty", "partial", "full", "error"];
+
+/// Where a repeat was noticed.
+pub const DUPLICATES: [&str; 3] = ["enqueue", "dispatch", "platform"];
+
+/// What an event may carry.
+pub const SIGNALS: [&str; 4] = ["click_id", "email", "phone", "external_id"];
+
+/// Whether it does.
+pub const PRESENCE: [&str; 2] = ["present", "absent"];
+
+/// What is on record about consent.
+pub const CONSENT: [&str; 3] = ["granted", "denied", "unspecified"];
+
+/// Circuit of a destination; the position is the value of the gauge.
+pub const CIRCUIT: [&str; 3] = ["closed", "half_open", "open"];
+
+/// Connections of the pool.
+pub const POOL: [&str; 3] = ["idle", "busy", "max"];
+
+/// HTTP status codes that are told apart; the rest is [`OTHER`].
+pub const CODES: [u16; 17] = [
+    200, 201, 202, 204, 207, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503,
+];
+
+/// Label value for what is not on a list.
+pub const OTHER: &str = "other";
+
+/// Names and values of labels, in the order they are shown.
+pub(super) type Labels = Vec<(&'static str, String)>;
+
+/// One counter for each word of a closed list, found by comparing a few short words.
+#[derive(Debug)]
+pub(super) struct Closed<const N: usize> {
+    words: &'static [&'static str; N],
+    counters: [Counter; N],
+}
+
+impl<const N: usize> Closed<N> {
+    /// Counters of `family` with `labels` and one more label, `name`; all exist at zero from now on.
+    pub(super) fn new(
+        family: &Family<Labels, Counter>,
+        labels: Labels,
+        name: &'static str,
+        words: &'static [&'static str; N],
+    ) -> Self {
+        let counters = words.map(|word| {
+            let mut labels = labels.clone();
+            labels.push((name, word.to_owned()));
+            family.get_or_create_owned(&labels)
+        });
+        Self { words, counters }
+    }
+
+    pub(super) fn add(&self, word: &'static str, count: u64) {
+        let position = self.words.iter().position(|known| *known == word);
+        debug_assert!(position.is_some(), "{word} is not one of {:?}", self.words);
+        if let Some(position) = position {
+            self.counters[position].inc_by(count);
+        }
+    }
+}
+
+/// A status code as a label; `none` without an answer.
+pub(super) fn code(code: Option<u16>) -> String {
+    match code {
+        None => "none".to_owned(),
+        Some(code) if CODES.contains(&code) => code.to_string(),
+        Some(_) => OTHER.to_owned(),
+    }
+}

@@ -1,0 +1,194 @@
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+
+use super::super::TelemetrySettings;
+use super::super::traces::receiver::{attribute, exported, spans, the, with_subscriber};
+use super::*;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN: &str = "00f067aa0ba902b7";
+
+fn row(flags: &str) -> RowContext {
+    RowContext::parse(Some(&format!("00-{TRACE}-{SPAN}-{flags}")), None).unwrap()
+}
+
+fn delivery(attempt: u32, row: Option<&RowContext>) -> Delivery<'_> {
+    Delivery {
+        destination: "meta_eu",
+        event_id: "event-1",
+        business_id: "order-1042",
+        event_type: "order_paid",
+        attempt,
+        row,
+    }
+}
+
+fn traced(work: impl FnOnce()) -> Vec<opentelemetry_proto::tonic::trace::v1::Span> {
+    spans(&exported(TelemetrySettings::default(), work))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_delivery_links_to_its_row_also_when_the_row_was_not_sampled() {
+    for flags in ["00", "01"] {
+        let sent = traced(|| {
+            let row = row(flags);
+            let span = process(&delivery(1, Some(&row)), Relation::Link);
+            let id = trace_id(&span, Some(&row)).unwrap();
+            assert_ne!(
+                id,
+                row.trace_id(),
+                "in link mode the delivery has a trace of its own"
+            );
+            finish(&span, "accepted", None);
+        });
+        let span = the(&sent, "process meta_eu");
+        assert_eq!(span.kind(), SpanKind::Consumer);
+        assert!(span.parent_span_id.is_empty());
+        assert_eq!(span.links.len(), 1);
+        assert_eq!(hex(&span.links[0].trace_id), TRACE);
+        assert_eq!(hex(&span.links[0].span_id), SPAN);
+        assert_eq!(
+            attribute(&span.attributes, "messaging.message.id"),
+            "event-1"
+        );
+        assert_eq!(
+            attribute(&span.attributes, "messaging.message.conversation_id"),
+            "order-1042"
+        );
+        assert_eq!(
+            attribute(&span.attributes, "conversion_outbox.attempt"),
+            "1"
+        );
+        assert_eq!(
+            attribute(&span.attributes, "conversion_outbox.result_class"),
+            "accepted"
+        );
+        assert_eq!(
+            span.status.clone().unwrap_or_default().code(),
+            StatusCode::Unset
+        );
+    }
+}
+
+#[test]
+fn parent_mode_is_for_the_first_attempt_and_keeps_unsampled_rows() {
+    let sent = traced(|| {
+        let row = row("00");
+        let claim = receive([("event-1", Some(&row))].into_iter());
+        claim.in_scope(|| {
+            let span = process(&delivery(1, Some(&row)), Relation::Parent);
+            assert_eq!(trace_id(&span, None), Some(row.trace_id()));
+        });
+    });
+    let span = the(&sent, "process meta_eu");
+    assert_eq!(
+        (hex(&span.trace_id), hex(&span.parent_span_id)),
+        (TRACE.into(), SPAN.into())
+    );
+    assert_eq!(span.flags & 0x200, 0x200, "the parent is remote");
+    assert_eq!(span.links.len(), 1);
+
+    let sent = traced(|| drop(process(&delivery(2, Some(&row("01"))), Relation::Parent)));
+    let retry = the(&sent, "process meta_eu");
+    assert!(retry.parent_span_id.is_empty() && retry.links.len() == 1);
+}
+
+#[test]
+fn a_claim_links_every_row() {
+    let sent = traced(|| {
+        let row = row("01");
+        let rows: Vec<_> = (0..200).map(|_| ("event-1", Some(&row))).collect();
+        drop(receive(rows.into_iter()));
+    });
+    let span = the(&sent, "receive conversion_outbox");
+    assert_eq!(span.kind(), SpanKind::Client);
+    assert_eq!(span.links.len(), 200);
+    assert_eq!(
+        attribute(&span.links[0].attributes, "messaging.message.id"),
+        "event-1"
+    );
+    assert_eq!(
+        attribute(&span.attributes, "messaging.batch.message_count"),
+        "200"
+    );
+}
+
+#[test]
+fn a_request_is_a_child_of_its_delivery_and_shows_no_secret() {
+    let sent = traced(|| {
+        let span = process(&delivery(1, None), Relation::Link);
+        let url =
+            Url::parse("https://graph.facebook.com/v25.0/1/events?access_token=EAABtoken").unwrap();
+        let request = request("POST", &url, std::slice::from_ref(&span));
+        answered(&request, Some(503), None);
+        finish(&span, "retry", Some("503"));
+    });
+    let (span, request) = (the(&sent, "process meta_eu"), the(&sent, "POST"));
+    assert_eq!(request.parent_span_id, span.span_id);
+    assert_eq!(request.kind(), SpanKind::Client);
+    assert_eq!(
+        attribute(&request.attributes, "url.full"),
+        "https://graph.facebook.com/v25.0/1/events?access_token=REDACTED"
+    );
+    assert_eq!(attribute(&request.attributes, "server.port"), "443");
+    assert_eq!(
+        attribute(&request.attributes, "http.response.status_code"),
+        "503"
+    );
+    for span in [span, request] {
+        assert_eq!(attribute(&span.attributes, "error.type"), "503");
+        assert_eq!(span.status.as_ref().unwrap().code(), StatusCode::Error);
+    }
+}
+
+#[test]
+fn a_batch_request_and_its_deliveries_link_each_other() {
+    let sent = traced(|| {
+        let deliveries = [1, 2].map(|attempt| process(&delivery(attempt, None), Relation::Link));
+        let url = Url::parse("http://127.0.0.1:1/").unwrap();
+        drop(request("POST", &url, &deliveries));
+    });
+    let request = the(&sent, "POST");
+    assert!(request.parent_span_id.is_empty());
+    let deliveries: Vec<_> = sent
+        .iter()
+        .filter(|span| span.name == "process meta_eu")
+        .collect();
+    assert_eq!(deliveries.len(), 2);
+    for delivery in deliveries {
+        assert_eq!(delivery.links[0].span_id, request.span_id);
+        assert!(
+            request
+                .links
+                .iter()
+                .any(|link| link.span_id == delivery.span_id)
+        );
+    }
+}
+
+#[test]
+fn a_failed_write_back_shows_its_sqlstate() {
+    let sent = traced(|| settle_failed(&settle(3), Some("57014")));
+    let span = the(&sent, "settle conversion_outbox");
+    assert_eq!(attribute(&span.attributes, "db.system.name"), "postgresql");
+    assert_eq!(
+        attribute(&span.attributes, "db.response.status_code"),
+        "57014"
+    );
+    assert_eq!(attribute(&span.attributes, "error.type"), "57014");
+}
+
+#[test]
+fn without_an_exporter_the_rows_trace_is_recorded() {
+    let row = row("01");
+    with_subscriber(None, || {
+        let span = process(&delivery(1, Some(&row)), Relation::Parent);
+        assert!(span.is_disabled());
+        assert_eq!(trace_id(&span, Some(&row)), Some(row.trace_id()));
+        assert_eq!(trace_id(&span, None), None);
+    });
+}

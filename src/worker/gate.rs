@@ -1,0 +1,216 @@
+//! Whether a destination may be sent to now: circuit, throttling and hold in one small state machine.
+//!
+//! Pure: the clock is passed in. A gate that is shut burns no attempts; when its time comes, one request goes out as a
+//! probe, and its answer opens the gate or shuts it for longer.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::outcome::Reason;
+use crate::retry::Schedule;
+
+/// Requests in a row that must fail before the circuit opens. Fewer would stop at one bad moment of a platform.
+const FAILURES_BEFORE_SHUT: u32 = 3;
+
+/// Between probes of a destination that is down: doubling from a second to a minute.
+const PROBES: Schedule = Schedule {
+    initial: Duration::from_secs(1),
+    cap: Duration::from_secs(60),
+    retry_after_cap: Duration::from_secs(3600),
+};
+
+/// The state of one destination in this worker.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    failures: u32,
+    shut: Option<Shut>,
+    is_probing: bool,
+    last_success_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shut {
+    until: DateTime<Utc>,
+    why: Reason,
+}
+
+/// What the gate says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Go.
+    Open,
+    /// Go, alone: the answer decides.
+    Probe,
+    /// Not now.
+    Shut(Reason),
+}
+
+impl Gate {
+    /// Asks to send. A [`Pass::Probe`] must be followed by one of the `after_…` calls, or nothing is sent any more.
+    pub fn ask(&mut self, now: DateTime<Utc>) -> Pass {
+        match self.shut {
+            None => Pass::Open,
+            Some(shut) if now >= shut.until && !self.is_probing => {
+                self.is_probing = true;
+                Pass::Probe
+            }
+            Some(shut) => Pass::Shut(shut.why),
+        }
+    }
+
+    /// What [`Gate::ask`] would say, without taking the probe.
+    pub fn look(&self, now: DateTime<Utc>) -> Pass {
+        self.clone().ask(now)
+    }
+
+    /// The destination answered as it should. Returns whether the gate was shut until now.
+    pub fn after_success(&mut self, now: DateTime<Utc>) -> bool {
+        let was_shut = self.shut.is_some();
+        *self = Gate {
+            last_success_at: Some(now),
+            ..Gate::default()
+        };
+        was_shut
+    }
+
+    /// The destination answered, and found fault with the events: it works.
+    pub fn after_refusal(&mut self) -> bool {
+        let was_shut = self.shut.is_some();
+        *self = Gate {
+            last_success_at: self.last_success_at,
+            ..Gate::default()
+        };
+        was_shut
+    }
+
+    /// The destination failed or did not answer. `wish` is how long it asked to be left alone.
+    pub fn after_failure(&mut self, now: DateTime<Utc>, wish: Option<Duration>) {
+        self.failures = self.failures.saturating_add(1);
+        self.is_probing = false;
+        if self.failures >= FAILURES_BEFORE_SHUT || wish.is_some() {
+            let delay = PROBES.delay(self.failures.saturating_sub(FAILURES_BEFORE_SHUT), wish);
+            // A probe that comes at once is none: jitter may draw nought.
+            let delay = delay.max(PROBES.initial / 4);
+            self.shut_until(now + delay, Reason::DestinationDown);
+        }
+    }
+
+    /// The destination throttles.
+    pub fn after_throttling(&mut self, until: DateTime<Utc>) {
+        self.is_probing = false;
+        self.shut_until(until, Reason::RateLimited);
+    }
+
+    /// The probe was not sent after all.
+    pub fn after_nothing(&mut self) {
+        self.is_probing = false;
+    }
+
+    /// Held until a credential changes or a person helps; a probe goes out at `probe_at`.
+    pub fn hold(&mut self, probe_at: DateTime<Utc>) {
+        self.is_probing = false;
+        self.shut = Some(Shut {
+            until: probe_at,
+            why: Reason::DestinationHeld,
+        });
+    }
+
+    /// The hold is over.
+    pub fn resume(&mut self) {
+        if self.is_held() {
+            *self = Gate {
+                last_success_at: self.last_success_at,
+                ..Gate::default()
+            };
+        }
+    }
+
+    /// Whether it is held, as opposed to down or throttling.
+    pub fn is_held(&self) -> bool {
+        self.shut
+            .is_some_and(|shut| shut.why == Reason::DestinationHeld)
+    }
+
+    /// When the destination last answered as it should.
+    pub fn last_success_at(&self) -> Option<DateTime<Utc>> {
+        self.last_success_at
+    }
+
+    /// The word for metrics.
+    pub fn circuit(&self) -> &'static str {
+        match (self.shut, self.is_probing) {
+            (None, _) => "closed",
+            (Some(_), true) => "half_open",
+            (Some(_), false) => "open",
+        }
+    }
+
+    fn shut_until(&mut self, until: DateTime<Utc>, why: Reason) {
+        if !self.is_held() {
+            self.shut = Some(Shut { until, why });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_428_000 + seconds, 0).expect("a time")
+    }
+
+    #[test]
+    fn it_shuts_after_failures_in_a_row_and_lets_one_probe_through() {
+        let mut gate = Gate::default();
+        gate.after_failure(at(0), None);
+        gate.after_failure(at(0), None);
+        assert_eq!(gate.ask(at(0)), Pass::Open);
+        gate.after_failure(at(0), None);
+        assert_eq!(gate.ask(at(0)), Pass::Shut(Reason::DestinationDown));
+        assert_eq!(gate.ask(at(61)), Pass::Probe);
+        assert_eq!(
+            gate.ask(at(61)),
+            Pass::Shut(Reason::DestinationDown),
+            "one probe at a time"
+        );
+        gate.after_failure(at(61), None);
+        assert_eq!(gate.ask(at(61)), Pass::Shut(Reason::DestinationDown));
+        assert_eq!(gate.ask(at(200)), Pass::Probe);
+        assert!(gate.after_success(at(200)));
+        assert_eq!(gate.ask(at(200)), Pass::Open);
+        assert_eq!(gate.last_success_at(), Some(at(200)));
+    }
+
+    #[test]
+    fn a_success_in_between_starts_the_count_again() {
+        let mut gate = Gate::default();
+        for n in 0..20 {
+            gate.after_failure(at(n), None);
+            gate.after_failure(at(n), None);
+            assert_eq!(gate.ask(at(n)), Pass::Open);
+            gate.after_success(at(n));
+        }
+    }
+
+    #[test]
+    fn a_hold_outlasts_failures_and_ends_by_word_or_by_probe() {
+        let mut gate = Gate::default();
+        gate.hold(at(300));
+        gate.after_failure(at(1), Some(Duration::from_secs(1)));
+        gate.after_throttling(at(2));
+        assert_eq!(gate.ask(at(10)), Pass::Shut(Reason::DestinationHeld));
+        assert_eq!(gate.look(at(300)), Pass::Probe);
+        gate.resume();
+        assert_eq!(gate.ask(at(10)), Pass::Open);
+    }
+
+    #[test]
+    fn throttling_is_obeyed_to_the_second() {
+        let mut gate = Gate::default();
+        gate.after_throttling(at(60));
+        assert_eq!(gate.ask(at(59)), Pass::Shut(Reason::RateLimited));
+        assert_eq!(gate.ask(at(60)), Pass::Probe);
+    }
+}
