@@ -4,6 +4,7 @@
 //! what a result is: that is done by then.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::{ToSql, Type};
@@ -12,6 +13,7 @@ use crate::claim::Ticket;
 use crate::consent::Permit;
 use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
+use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
 
 const SETTLE: &str = include_str!("../sql/queries/settle.sql");
@@ -25,6 +27,8 @@ pub struct Settlement {
     pub ticket: Ticket,
     /// Which destination.
     pub destination: String,
+    /// The event, unless its row is none.
+    pub event: Option<Arc<OutboxEvent>>,
     /// Next state.
     pub state: State,
     /// Why.

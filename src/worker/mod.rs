@@ -1,3 +1,259 @@
-//! The worker: claims, decides, sends, settles, until it is told to stop.
+//! The worker: claims, decides, sends and settles until it is told to stop.
+//!
+//! Tasks and what they pass on: the claimer finds work and decides; a lane per destination sends; the settler writes.
+//! Any number of workers may run on one database. Not for deciding anything about an event: see `decide` and `resolve`.
 
+mod attempt;
+mod claimer;
+pub mod clock;
 pub mod gate;
+mod holds;
+mod lane;
+mod report;
+mod settler;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::config::Config;
+use crate::config::secret::SecretError;
+use crate::config::worker::WorkerConfig;
+use crate::db::connect::Database;
+use crate::db::error::DatabaseError;
+use crate::send::Sender;
+use crate::telemetry::Relation;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+use clock::Clock;
+use lane::Lane;
+use settler::Message;
+
+const REGISTER: &str = include_str!("../../sql/queries/register_destination.sql");
+const RETIRE: &str = include_str!("../../sql/queries/retire_destinations.sql");
+
+/// Claims that may be in memory at once: enough to keep every lane busy while the next claim is under way.
+const CLAIMS_IN_MEMORY: usize = 10;
+
+/// Results on their way to the settler; when it is full, lanes wait.
+const RESULTS_MAX: usize = 4096;
+
+/// How often holds are followed.
+const HOLD_POLL: Duration = Duration::from_secs(1);
+
+/// How long the last results may take to write after the drain.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct Worker {
+    /// The checked configuration.
+    pub config: Config,
+    /// The application's database.
+    pub database: Database,
+    /// Counters.
+    pub metrics: Metrics,
+    /// What the probes say.
+    pub health: Health,
+    /// The business clock.
+    pub clock: Clock,
+    /// How spans relate to the application's trace.
+    pub relation: Relation,
+}
+
+/// Why a worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is nothing to send to.
+    #[error(
+        "no enabled [[destination]] in the configuration: add one, see deploy/conversion-outbox.toml"
+    )]
+    NoDestination,
+    /// A destination's credential cannot be read.
+    #[error("destination {name:?}: {error}")]
+    Credential {
+        /// The destination.
+        name: String,
+        /// Why.
+        error: SecretError,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be made: no usable certificate store")]
+    Client(#[source] reqwest::Error),
+    /// The destinations could not be made known to the database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// What all tasks of a worker share.
+#[derive(Debug)]
+struct Shared {
+    database: Database,
+    worker: WorkerConfig,
+    calling_code: Option<u16>,
+    sender: Sender,
+    metrics: Metrics,
+    health: Health,
+    clock: Clock,
+    relation: Relation,
+    /// Which slot of the running totals this worker counts in.
+    slot: i16,
+    results: mpsc::Sender<Message>,
+}
+
+impl Shared {
+    /// Reports to the settler; waits while it has too much to write.
+    async fn report(&self, message: Message) {
+        // The settler outlives every task that reports; without it nothing could be written anyway.
+        drop(self.results.send(message).await);
+    }
+}
+
+/// Runs a worker until `stop` says so, then drains: nothing more is claimed, requests under way may end, results are
+/// written, and what was never sent is given back.
+pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), StartError> {
+    let (results, messages) = mpsc::channel(RESULTS_MAX);
+    let config = worker.config;
+    let mut opened = Vec::new();
+    for destination in config
+        .destinations
+        .iter()
+        .filter(|destination| destination.is_enabled)
+    {
+        let metrics = worker
+            .metrics
+            .destination(&destination.name)
+            .expect("metrics are made for every destination");
+        let lane = Lane::open(destination.clone(), metrics, &config.worker);
+        opened.push(lane.map_err(|error| StartError::Credential {
+            name: destination.name.clone(),
+            error,
+        })?);
+    }
+    if opened.is_empty() {
+        return Err(StartError::NoDestination);
+    }
+    register(&worker.database, &config).await?;
+    tokio::task::spawn_blocking(crate::identity::warm_up)
+        .await
+        .expect("loading dialling plans does not panic");
+
+    let shared = Arc::new(Shared {
+        database: worker.database,
+        calling_code: config.identity.default_calling_code,
+        sender: Sender::new().map_err(StartError::Client)?,
+        metrics: worker.metrics,
+        health: worker.health,
+        clock: worker.clock,
+        relation: worker.relation,
+        slot: i16::try_from(std::process::id() % 16).expect("a small number"),
+        worker: config.worker,
+        results,
+    });
+    let drain = shared.worker.drain;
+    let health = shared.health.clone();
+    let give_up_at = Arc::new(OnceLock::new());
+    let settler = tokio::spawn(settler::run(
+        messages,
+        settler_side(&shared),
+        give_up_at.clone(),
+    ));
+
+    let lanes: Vec<Arc<Lane>> = opened.iter().map(|(lane, _)| lane.clone()).collect();
+    let mut finders = JoinSet::new();
+    let places = Arc::new(Semaphore::new(
+        shared.worker.batch_events as usize * CLAIMS_IN_MEMORY,
+    ));
+    finders.spawn(claimer::fresh(
+        lanes.clone(),
+        shared.clone(),
+        places,
+        stop.clone(),
+    ));
+    finders.spawn(claimer::due(lanes.clone(), shared.clone(), stop.clone()));
+    finders.spawn(follow_holds(lanes.clone(), shared.clone(), stop.clone()));
+    finders.spawn(report::run(lanes, shared.clone(), stop.clone()));
+    let (stop_lanes, lanes_stop) = watch::channel(false);
+    let mut sending = JoinSet::new();
+    for (lane, jobs) in opened {
+        sending.spawn(lane::run(lane, jobs, shared.clone(), lanes_stop.clone()));
+    }
+    drop(shared);
+
+    // A dropped sender is a stop as well: whoever started us is gone.
+    drop(stop.wait_for(|&stop| stop).await);
+    health.drain();
+    while finders.join_next().await.is_some() {}
+    drop(stop_lanes.send(true));
+    let in_time = tokio::time::timeout(drain, async {
+        while sending.join_next().await.is_some() {}
+    })
+    .await;
+    if in_time.is_err() {
+        tracing::warn!(
+            "requests still under way are given up; their deliveries come back when their lease runs out"
+        );
+        sending.shutdown().await;
+    }
+    drop(give_up_at.set(Instant::now() + LAST_FLUSH));
+    if settler.await.is_err() {
+        tracing::error!("the settler panicked; what it held comes back when the leases run out");
+    }
+    Ok(())
+}
+
+/// The settler must not hold a sender to itself, or it would never see the end.
+fn settler_side(shared: &Shared) -> Arc<Shared> {
+    let (nowhere, _) = mpsc::channel(1);
+    Arc::new(Shared {
+        database: shared.database.clone(),
+        worker: shared.worker.clone(),
+        calling_code: shared.calling_code,
+        sender: shared.sender.clone(),
+        metrics: shared.metrics.clone(),
+        health: shared.health.clone(),
+        clock: shared.clock.clone(),
+        relation: shared.relation,
+        slot: shared.slot,
+        results: nowhere,
+    })
+}
+
+/// Makes the configured destinations known, and takes those out of the backlog that are configured no longer.
+async fn register(database: &Database, config: &Config) -> Result<(), DatabaseError> {
+    for destination in &config.destinations {
+        let platform = destination.platform().name();
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&destination.name, Type::TEXT),
+            (&platform, Type::TEXT),
+            (&destination.is_enabled, Type::BOOL),
+        ];
+        database.query(REGISTER, &params).await?;
+    }
+    let names: Vec<&str> = config
+        .destinations
+        .iter()
+        .map(|destination| destination.name.as_str())
+        .collect();
+    database
+        .query(RETIRE, &[(&names, Type::TEXT_ARRAY)])
+        .await?;
+    Ok(())
+}
+
+async fn follow_holds(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = holds::follow(&lanes, &shared).await {
+            tracing::warn!(%error, "holds could not be read; trying again");
+        }
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|&stop| stop) => return,
+            () = tokio::time::sleep(HOLD_POLL) => {}
+        }
+    }
+}

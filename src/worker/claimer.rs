@@ -1,0 +1,322 @@
+//! Finds work: fresh events from the queue, and waiting deliveries whose time has come. Polling is the truth; there is
+//! nothing to miss.
+//!
+//! A look at the queue starts at the low-water mark, a little behind the highest event seen, so that dead rows at its
+//! head cost nothing; a sweep from the very beginning every few seconds finds late commits and expired leases.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::gate::Pass;
+use super::lane::Lane;
+use super::settler::Message;
+use crate::claim::{self, Claimed, Terms};
+use crate::consent::{Choice, Signal};
+use crate::decide::{self, Decision};
+use crate::event::OutboxEvent;
+use crate::outcome::{Reason, State};
+use crate::telemetry::context::RowContext;
+use crate::telemetry::metrics::Coverage;
+use crate::telemetry::spans;
+
+/// How far behind the highest event number seen a look begins. Numbers are given out before commit, so neighbours may
+/// become visible late; more than this many concurrent inserts are found by the sweep.
+const MARK_LAG: i64 = 4000;
+
+/// Pause after the database could not be asked.
+const ERROR_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often waiting deliveries are looked at.
+const DUE_POLL: Duration = Duration::from_millis(100);
+
+/// Claims fresh events until told to stop. `places` bounds the events in memory.
+pub async fn fresh(
+    lanes: Vec<Arc<Lane>>,
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut look = Look::new(shared.worker.sweep);
+    let mut pause = shared.worker.poll_min;
+    loop {
+        shared.health.tick_claim_loop();
+        let Some(free) = free_places(&places, shared.worker.batch_events as usize, &mut stop).await
+        else {
+            return;
+        };
+        let limit = free.len();
+        let started = Instant::now();
+        let terms = Terms {
+            limit: limit as i64,
+            lease: shared.worker.lease,
+            clock: shared.clock.for_database(),
+        };
+        match claim::claim_events(&shared.database, look.above(), terms).await {
+            Ok(claimed) => {
+                shared.health.database_reachable(true);
+                shared
+                    .metrics
+                    .claimed(claimed.len(), limit, started.elapsed());
+                let is_full = claimed.len() == limit;
+                look.seen(&claimed, is_full);
+                pause = if claimed.is_empty() {
+                    (pause * 2).min(shared.worker.poll_max)
+                } else {
+                    shared.worker.poll_min
+                };
+                fan_out(claimed, free, &lanes, &shared).await;
+                if is_full {
+                    continue;
+                }
+            }
+            Err(error) => {
+                shared.health.database_reachable(false);
+                shared.metrics.claim_failed();
+                tracing::warn!(%error, "events could not be claimed; trying again");
+                pause = ERROR_PAUSE;
+            }
+        }
+        if is_over(&mut stop, pause).await {
+            return;
+        }
+    }
+}
+
+/// Claims waiting deliveries until told to stop, each destination by itself and only as much as it can send.
+pub async fn due(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let mut is_busy = false;
+        match claim_due(&lanes, &shared).await {
+            Ok(was_full) => is_busy = was_full,
+            Err(error) => {
+                tracing::warn!(%error, "waiting deliveries could not be claimed; trying again")
+            }
+        }
+        let pause = if is_busy { Duration::ZERO } else { DUE_POLL };
+        if is_over(&mut stop, pause).await {
+            return;
+        }
+    }
+}
+
+/// Returns whether some destination has more that is due.
+async fn claim_due(
+    lanes: &[Arc<Lane>],
+    shared: &Shared,
+) -> Result<bool, crate::db::error::DatabaseError> {
+    let now = shared.clock.now();
+    let ready: Vec<(&Arc<Lane>, usize)> = lanes
+        .iter()
+        .filter_map(|lane| {
+            let room = lane
+                .room(shared.worker.lease)
+                .min(shared.worker.batch_events as usize);
+            match lane.gate().look(now) {
+                Pass::Shut(_) => None,
+                Pass::Probe => Some((lane, room.min(lane.destination.batch_size as usize))),
+                Pass::Open => Some((lane, room)),
+            }
+        })
+        .filter(|(_, room)| *room > 0)
+        .collect();
+    if ready.is_empty() {
+        return Ok(false);
+    }
+    let names: Vec<String> = ready
+        .iter()
+        .map(|(lane, _)| lane.destination.name.clone())
+        .collect();
+    let due_at = claim::next_due(&shared.database, &names, shared.clock.for_database()).await?;
+    let mut was_full = false;
+    for (lane, room) in ready {
+        if due_at
+            .get(&lane.destination.name)
+            .is_none_or(|due_at| *due_at > now)
+        {
+            continue;
+        }
+        let terms = Terms {
+            limit: room as i64,
+            lease: shared.worker.lease,
+            clock: shared.clock.for_database(),
+        };
+        let claimed = claim::claim_due(&shared.database, &lane.destination.name, terms).await?;
+        was_full |= claimed.len() == room && matches!(lane.gate().look(now), Pass::Open);
+        count_rescues(&claimed, shared);
+        for claimed in &claimed {
+            hand_to(lane, claimed, shared).await;
+        }
+    }
+    Ok(was_full)
+}
+
+/// Takes each event to every destination that still needs it.
+async fn fan_out(
+    events: Vec<Claimed>,
+    places: Vec<OwnedSemaphorePermit>,
+    lanes: &[Arc<Lane>],
+    shared: &Shared,
+) {
+    if events.is_empty() {
+        return;
+    }
+    count_rescues(&events, shared);
+    let span = receive_span(&events);
+    for (claimed, place) in events.iter().zip(places) {
+        let open: Vec<&Arc<Lane>> = lanes
+            .iter()
+            .filter(|lane| !claimed.done.contains(&lane.destination.name))
+            .collect();
+        shared
+            .report(Message::Opened(claimed.ticket, open.len(), place))
+            .await;
+        if let (Ok(event), false) = (&claimed.event, claimed.is_rescued) {
+            shared.metrics.covered(&event.event_name, &coverage(event));
+        }
+        for lane in open {
+            hand_to(lane, claimed, shared).await;
+        }
+    }
+    drop(span);
+}
+
+/// Decides about one event for one destination and hands the decision to its lane.
+async fn hand_to(lane: &Lane, claimed: &Claimed, shared: &Shared) {
+    let event = match &claimed.event {
+        Ok(event) => event,
+        Err(fault) => {
+            let refused = lane.refuse(
+                claimed.ticket,
+                Reason::InvalidEvent,
+                fault.column,
+                shared.clock.now(),
+            );
+            return shared.report(Message::Settled(refused)).await;
+        }
+    };
+    let now = shared.clock.now();
+    // Whatever an event holds, it must not stop the others: a panic is this delivery's own end.
+    let decision = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        decide::decide(
+            event,
+            &claimed.around,
+            &lane.destination,
+            shared.calling_code,
+            &claimed.prior,
+            now,
+        )
+    }))
+    .unwrap_or(Decision::End(State::Rejected, Reason::Defect, None));
+    lane.take(shared, claimed, event, decision).await;
+}
+
+/// Where to look next.
+struct Look {
+    sweep: Duration,
+    swept_at: Option<Instant>,
+    highest: i64,
+    is_sweeping: bool,
+}
+
+impl Look {
+    fn new(sweep: Duration) -> Look {
+        Look {
+            sweep,
+            swept_at: None,
+            highest: 0,
+            is_sweeping: true,
+        }
+    }
+
+    /// The mark, or nought when it is time to sweep.
+    fn above(&mut self) -> i64 {
+        self.is_sweeping = self.swept_at.is_none_or(|at| at.elapsed() >= self.sweep);
+        if self.is_sweeping {
+            0
+        } else {
+            (self.highest - MARK_LAG).max(0)
+        }
+    }
+
+    /// A sweep is over when it did not find as much as it could carry.
+    fn seen(&mut self, claimed: &[Claimed], is_full: bool) {
+        self.highest = claimed
+            .iter()
+            .map(|claimed| claimed.ticket.event_no)
+            .fold(self.highest, i64::max);
+        if self.is_sweeping && !is_full {
+            self.swept_at = Some(Instant::now());
+        }
+    }
+}
+
+/// At least one place in memory, at most `wanted`; nothing when the worker stops.
+async fn free_places(
+    places: &Arc<Semaphore>,
+    wanted: usize,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<Vec<OwnedSemaphorePermit>> {
+    let first = tokio::select! {
+        biased;
+        _ = stop.wait_for(|&stop| stop) => return None,
+        place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+    };
+    let mut free = vec![first];
+    while free.len() < wanted
+        && let Ok(place) = places.clone().try_acquire_owned()
+    {
+        free.push(place);
+    }
+    Some(free)
+}
+
+/// Waits, and says whether the worker stops.
+async fn is_over(stop: &mut watch::Receiver<bool>, pause: Duration) -> bool {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|&stop| stop) => true,
+        () = tokio::time::sleep(pause) => false,
+    }
+}
+
+fn count_rescues(claimed: &[Claimed], shared: &Shared) {
+    let rescued = claimed.iter().filter(|claimed| claimed.is_rescued).count();
+    if rescued > 0 {
+        shared.metrics.lease_expired(rescued as u64);
+        tracing::warn!(rescued, "took over work whose lease had run out");
+    }
+}
+
+fn receive_span(events: &[Claimed]) -> tracing::Span {
+    let rows: Vec<(&str, Option<RowContext>)> = events
+        .iter()
+        .filter_map(|claimed| claimed.event.as_ref().ok())
+        .map(|event| {
+            (
+                event.event_id.as_str(),
+                RowContext::parse(event.traceparent.as_deref(), event.tracestate.as_deref()),
+            )
+        })
+        .collect();
+    spans::receive(rows.iter().map(|(id, row)| (*id, row.as_ref())))
+}
+
+fn coverage(event: &OutboxEvent) -> Coverage {
+    let word = |signal| match event.consent.choice(signal) {
+        Choice::Granted => "granted",
+        Choice::Denied => "denied",
+        Choice::Unspecified => "unspecified",
+    };
+    Coverage {
+        click_id: !event.click_ids.is_empty(),
+        email: !event.user_data.email.is_empty(),
+        phone: !event.user_data.phone.is_empty(),
+        external_id: event.user_data.text("external_id").is_some(),
+        consent: word(Signal::AdUserData),
+    }
+}

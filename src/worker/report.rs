@@ -1,0 +1,70 @@
+//! What the database says now, for gauges: backlog, age, and the pool. Every few seconds, from indexes and totals only.
+//!
+//! Every worker reports the same numbers: alerts and panels take `max by (destination)`, never a sum.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use super::Shared;
+use super::lane::Lane;
+use crate::db::error::DatabaseError;
+use crate::telemetry::metrics::Backlog;
+
+const BACKLOG: &str = include_str!("../../sql/queries/backlog.sql");
+
+/// Between two looks. A scrape sees numbers at most this old.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// Reports until told to stop.
+pub async fn run(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let status = shared.database.pool().status();
+        let (size, idle) = (status.size as u64, status.available as u64);
+        shared
+            .metrics
+            .pool(idle, size.saturating_sub(idle), status.max_size as u64);
+        match look(&lanes, &shared).await {
+            Ok(()) => shared.metrics.snapshot_taken(SystemTime::now()),
+            Err(error) => tracing::warn!(%error, "the backlog could not be read"),
+        }
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|&stop| stop) => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn look(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
+    let now = shared.clock.now();
+    let age = |at: Option<DateTime<Utc>>| {
+        at.and_then(|at| (now - at).to_std().ok())
+            .unwrap_or_default()
+    };
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    for row in shared.database.query(BACKLOG, &[]).await? {
+        let name: String = row.try_get("destination")?;
+        let Some(lane) = lanes.iter().find(|lane| lane.destination.name == name) else {
+            continue;
+        };
+        let (pending, retrying, due) = (
+            count(row.try_get("pending")?),
+            count(row.try_get("retrying")?),
+            count(row.try_get("due")?),
+        );
+        let is_held = row.try_get::<_, Option<String>>("hold_reason")?.is_some();
+        lane.metrics.backlog(&Backlog {
+            due,
+            retry: retrying,
+            waiting: pending.saturating_sub(due),
+            held: if is_held { pending } else { 0 },
+            oldest_due_age: age(row.try_get("oldest_due_at")?).as_secs_f64(),
+            oldest_open_age: age(row.try_get("oldest_recorded_at")?).as_secs_f64(),
+            ..Backlog::default()
+        });
+    }
+    Ok(())
+}

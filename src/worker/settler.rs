@@ -1,0 +1,309 @@
+//! Gathers results and writes them together, every few milliseconds; knows which events are finished.
+//!
+//! One task, so that nothing about an event's destinations can race. While the database is away it keeps its results
+//! and tries again: they are facts, and nobody else knows them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
+
+use super::Shared;
+use crate::claim::Ticket;
+use crate::outcome::State;
+use crate::settle::{self, Settlement};
+use crate::telemetry::spans;
+
+/// Between two tries to write while the database refuses or is away.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// What the other tasks report.
+#[derive(Debug)]
+pub enum Message {
+    /// An event was claimed and has so many destinations to go. The permit is its place among the events in memory.
+    Opened(Ticket, usize, OwnedSemaphorePermit),
+    /// A delivery has a result.
+    Settled(Settlement),
+    /// A delivery row exists now and carries its own lease; the queue row need not wait for it.
+    HandedOver(Ticket),
+    /// A delivery now belongs to another worker.
+    Lost(Ticket),
+    /// A delivery was claimed and not sent, and will not be.
+    Unsent(Ticket, String),
+}
+
+/// Events in memory and results not yet written.
+#[derive(Default)]
+struct Book {
+    open: HashMap<i64, Open>,
+    results: Vec<Settlement>,
+    finished: Vec<Ticket>,
+    unsent: Vec<(Ticket, String)>,
+    released: Vec<OwnedSemaphorePermit>,
+}
+
+struct Open {
+    ticket: Ticket,
+    to_go: usize,
+    unsent: usize,
+    place: OwnedSemaphorePermit,
+}
+
+/// Runs until every sender is gone, then writes the rest and releases what was never sent.
+pub async fn run(
+    mut messages: mpsc::Receiver<Message>,
+    shared: Arc<Shared>,
+    give_up_at: Arc<std::sync::OnceLock<Instant>>,
+) {
+    let mut book = Book::default();
+    let mut is_open = true;
+    while is_open {
+        match messages.recv().await {
+            Some(message) => book.enter(message),
+            None => break,
+        }
+        let full_at = Instant::now() + shared.worker.flush;
+        while book.results.len() < shared.worker.flush_rows as usize {
+            tokio::select! {
+                biased;
+                message = messages.recv() => match message {
+                    Some(message) => book.enter(message),
+                    None => { is_open = false; break; }
+                },
+                () = tokio::time::sleep_until(full_at) => break,
+            }
+        }
+        book.flush(&shared, &give_up_at).await;
+    }
+    book.flush(&shared, &give_up_at).await;
+    book.release(&shared).await;
+}
+
+impl Book {
+    fn enter(&mut self, message: Message) {
+        match message {
+            Message::Opened(ticket, 0, place) => {
+                self.finished.push(ticket);
+                self.released.push(place);
+            }
+            Message::Opened(ticket, to_go, place) => {
+                self.open.insert(
+                    ticket.event_no,
+                    Open {
+                        ticket,
+                        to_go,
+                        unsent: 0,
+                        place,
+                    },
+                );
+            }
+            Message::Settled(settlement) => {
+                let ticket = settlement.ticket;
+                self.results.push(settlement);
+                if ticket.is_fresh {
+                    self.one_less(ticket);
+                }
+            }
+            Message::HandedOver(ticket) => self.one_less(ticket),
+            Message::Lost(ticket) => {
+                if ticket.is_fresh {
+                    self.open.remove(&ticket.event_no);
+                }
+            }
+            Message::Unsent(ticket, destination) => {
+                if !ticket.is_fresh {
+                    self.unsent.push((ticket, destination));
+                } else if let Some(open) = self.open.get_mut(&ticket.event_no) {
+                    open.unsent += 1;
+                }
+            }
+        }
+    }
+
+    fn one_less(&mut self, ticket: Ticket) {
+        let Some(open) = self.open.get_mut(&ticket.event_no) else {
+            return;
+        };
+        open.to_go -= 1;
+        if open.to_go == 0 {
+            let open = self
+                .open
+                .remove(&ticket.event_no)
+                .expect("it was just found");
+            self.finished.push(open.ticket);
+            self.released.push(open.place);
+        }
+    }
+
+    /// Writes everything gathered; tries until it succeeds or the shutdown's patience ends.
+    async fn flush(&mut self, shared: &Shared, give_up_at: &std::sync::OnceLock<Instant>) {
+        let now = Instant::now();
+        // An event whose lease ran out belongs to others; nothing of ours may wait for it.
+        self.open.retain(|_, open| open.ticket.expires_at > now);
+        if self.results.is_empty() && self.finished.is_empty() {
+            return;
+        }
+        let span = spans::settle(self.results.len());
+        loop {
+            match settle::settle(&shared.database, &self.results, &self.finished, shared.slot).await
+            {
+                Ok(written) => {
+                    shared.health.database_reachable(true);
+                    let results = std::mem::take(&mut self.results);
+                    self.finished.clear();
+                    self.released.clear();
+                    let late = results
+                        .iter()
+                        .filter(|result| !tell(shared, result, &written))
+                        .count();
+                    if late > 0 {
+                        shared.metrics.settled_late(late as u64);
+                        tracing::warn!(
+                            deliveries = late,
+                            "results came after the lease was lost; another worker has these deliveries"
+                        );
+                    }
+                    return;
+                }
+                Err(error) => {
+                    spans::settle_failed(&span, error.code());
+                    let is_data_fault = error
+                        .code()
+                        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+                    if is_data_fault && self.results.len() > 1 {
+                        return self.flush_apart(shared).await;
+                    }
+                    if is_data_fault {
+                        self.drop_unwritable(&error);
+                        return;
+                    }
+                    shared.health.database_reachable(error.code().is_some());
+                    if give_up_at.get().is_some_and(|at| Instant::now() >= *at) {
+                        tracing::error!(%error, deliveries = self.results.len(), "shutting down with results that could not be written; they will be sent again where the platform deduplicates");
+                        return;
+                    }
+                    tracing::warn!(%error, deliveries = self.results.len(), "results could not be written; trying again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One result that the database refuses must not hold up the others.
+    async fn flush_apart(&mut self, shared: &Shared) {
+        for result in std::mem::take(&mut self.results) {
+            let one = std::slice::from_ref(&result);
+            match settle::settle(&shared.database, one, &[], shared.slot).await {
+                Ok(written) => drop(tell(shared, &result, &written)),
+                Err(error) => {
+                    self.results.push(result);
+                    self.drop_unwritable(&error);
+                }
+            }
+        }
+        if let Err(error) = settle::settle(&shared.database, &[], &self.finished, shared.slot).await
+        {
+            tracing::warn!(%error, "finished events could not be closed; they come back when their lease runs out");
+        }
+        self.finished.clear();
+        self.released.clear();
+    }
+
+    fn drop_unwritable(&mut self, error: &crate::db::error::DatabaseError) {
+        for result in self.results.drain(..) {
+            tracing::error!(
+                event_no = result.ticket.event_no,
+                destination = result.destination,
+                state = result.state.as_str(),
+                %error,
+                "a result breaks a rule of the database; this is a defect, please report it"
+            );
+        }
+        self.finished.clear();
+        self.released.clear();
+    }
+
+    /// At the end: events none of whose remaining destinations was sent to go back, and so do unsent waiting deliveries.
+    async fn release(&mut self, shared: &Shared) {
+        let mut unsent = std::mem::take(&mut self.unsent);
+        unsent.extend(
+            self.open
+                .values()
+                .filter(|open| open.unsent == open.to_go)
+                .map(|open| (open.ticket, String::new())),
+        );
+        if unsent.is_empty() {
+            return;
+        }
+        match settle::release(&shared.database, &unsent).await {
+            Ok(released) => tracing::info!(released, "gave back what was not sent"),
+            Err(error) => {
+                tracing::warn!(%error, "unsent work could not be given back; it comes back when its lease runs out")
+            }
+        }
+    }
+}
+
+/// Counts and logs one written result. Returns whether it was written at all.
+fn tell(
+    shared: &Shared,
+    result: &Settlement,
+    written: &std::collections::HashSet<(i64, String)>,
+) -> bool {
+    if !written.contains(&(result.ticket.event_no, result.destination.clone())) {
+        return false;
+    }
+    if result.state == State::Pending {
+        return true;
+    }
+    let event = result.event.as_deref();
+    let event_name = event.map_or("other", |event| &event.event_name);
+    if let Some(metrics) = shared.metrics.destination(&result.destination) {
+        let has_left = matches!(result.state, State::Accepted | State::Sent);
+        let latency = event
+            .filter(|_| has_left)
+            .and_then(|event| (shared.clock.now() - event.recorded_at).to_std().ok());
+        metrics.settled(event_name, result.state.as_str(), latency);
+        match (result.state, result.reason) {
+            (State::Suppressed, Some(reason)) => metrics.suppressed(reason.as_str()),
+            (
+                State::Skipped,
+                Some(
+                    reason @ (crate::outcome::Reason::NoIdentifier
+                    | crate::outcome::Reason::FilteredByRoute),
+                ),
+            ) => {
+                metrics.suppressed(reason.as_str());
+            }
+            (State::Sent, _) => metrics.unverified_accepts(1),
+            _ => {}
+        }
+    }
+    if matches!(
+        result.state,
+        State::Rejected | State::Uncertain | State::Exhausted
+    ) {
+        tracing::warn!(
+            event_id = event.map(|event| event.event_id.as_str()),
+            event_no = result.ticket.event_no,
+            destination = result.destination,
+            result = result.state.as_str(),
+            reason = result.reason.map(crate::outcome::Reason::as_str),
+            code = result.error_code,
+            attempt = result.tries,
+            "dead letter"
+        );
+    } else {
+        tracing::debug!(
+            event_no = result.ticket.event_no,
+            destination = result.destination,
+            result = result.state.as_str(),
+            reason = result.reason.map(crate::outcome::Reason::as_str),
+            attempt = result.tries,
+            "settled"
+        );
+    }
+    true
+}
