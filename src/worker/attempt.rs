@@ -27,7 +27,7 @@ use crate::telemetry::spans;
 const SETTLE_MARGIN: Duration = Duration::from_secs(3);
 
 /// Delivers a batch, whatever becomes of it: every job ends in exactly one message to the settler.
-pub async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
+pub(super) async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
     let pass = lane.gate().ask(shared.clock.now());
     if let Pass::Shut(reason) = pass {
         return postpone(lane, jobs, reason, shared).await;

@@ -35,7 +35,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(500);
 const DUE_POLL: Duration = Duration::from_millis(100);
 
 /// Claims fresh events until told to stop. `places` bounds the events in memory.
-pub async fn fresh(
+pub(super) async fn fresh(
     lanes: Vec<Arc<Lane>>,
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
@@ -88,7 +88,11 @@ pub async fn fresh(
 }
 
 /// Claims waiting deliveries until told to stop, each destination by itself and only as much as it can send.
-pub async fn due(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn due(
+    lanes: Vec<Arc<Lane>>,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let mut is_busy = false;
         match claim_due(&lanes, &shared).await {

@@ -17,7 +17,7 @@ const RESUME: &str = include_str!("../../sql/queries/resume_destination.sql");
 const HOLDS: &str = include_str!("../../sql/queries/destination_holds.sql");
 
 /// Holds a destination, unless its credential was replaced in the meantime: then the next request uses the new one.
-pub async fn hold(lane: &Arc<Lane>, hold: Hold, code: Option<&str>, shared: &Shared) {
+pub(super) async fn hold(lane: &Arc<Lane>, hold: Hold, code: Option<&str>, shared: &Shared) {
     if lane.reload_credential() {
         lane.gate().after_nothing();
         tracing::info!(
@@ -55,7 +55,7 @@ pub async fn hold(lane: &Arc<Lane>, hold: Hold, code: Option<&str>, shared: &Sha
 }
 
 /// Lifts a hold for all workers.
-pub async fn lift(lane: &Lane, shared: &Shared) {
+pub(super) async fn lift(lane: &Lane, shared: &Shared) {
     lane.metrics.held(false);
     tracing::info!(
         destination = lane.destination.name,
@@ -71,7 +71,7 @@ pub async fn lift(lane: &Lane, shared: &Shared) {
 }
 
 /// Follows what stands in the database, and lifts the holds of credentials that were replaced.
-pub async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
+pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
     let rows = shared.database.query(HOLDS, &[]).await?;
     let mut holds: HashMap<String, (DateTime<Utc>, Option<String>)> = HashMap::new();
     for row in &rows {

@@ -32,7 +32,7 @@ const FIRST_GUESS: Duration = Duration::from_millis(100);
 
 /// One destination at work.
 #[derive(Debug)]
-pub struct Lane {
+pub(super) struct Lane {
     /// Its configuration.
     pub destination: DestinationConfig,
     /// Its counters.
@@ -50,7 +50,7 @@ pub struct Lane {
 
 /// One delivery on its way to a request.
 #[derive(Debug)]
-pub struct Job {
+pub(super) struct Job {
     /// The right to send and settle it.
     pub ticket: Ticket,
     /// The event.
@@ -65,7 +65,7 @@ pub struct Job {
 
 impl Lane {
     /// Reads the credential and makes the lane; its jobs arrive at the receiver.
-    pub fn open(
+    pub(super) fn open(
         destination: DestinationConfig,
         metrics: DestinationMetrics,
         worker: &crate::config::worker::WorkerConfig,
@@ -95,7 +95,7 @@ impl Lane {
     }
 
     /// Takes a decision about a claimed event to where it belongs: a request, the database, or both later.
-    pub async fn take(
+    pub(super) async fn take(
         &self,
         shared: &Shared,
         claimed: &Claimed,
@@ -144,7 +144,7 @@ impl Lane {
     }
 
     /// A row that is no event ends here.
-    pub fn refuse(
+    pub(super) fn refuse(
         &self,
         ticket: Ticket,
         reason: Reason,
@@ -161,7 +161,7 @@ impl Lane {
     }
 
     /// Back to the database without having been sent, due as soon as the destination can be sent to.
-    pub fn postponed(
+    pub(super) fn postponed(
         &self,
         job: Job,
         reason: Reason,
@@ -181,7 +181,7 @@ impl Lane {
     }
 
     /// A settlement that adds nothing to what was known.
-    pub fn untouched(
+    pub(super) fn untouched(
         &self,
         ticket: Ticket,
         event: Option<&Arc<OutboxEvent>>,
@@ -205,7 +205,7 @@ impl Lane {
     }
 
     /// How many more jobs can be sent well within a lease.
-    pub fn room(&self, lease: Duration) -> usize {
+    pub(super) fn room(&self, lease: Duration) -> usize {
         let per_round =
             self.destination.concurrency as usize * self.destination.batch_size as usize;
         let rounds = micros(lease / 3) / self.pace.load(Ordering::Relaxed).max(1);
@@ -217,24 +217,24 @@ impl Lane {
     }
 
     /// Remembers how long a request took.
-    pub fn took(&self, duration: Duration) {
+    pub(super) fn took(&self, duration: Duration) {
         let before = self.pace.load(Ordering::Relaxed);
         self.pace
             .store((before * 7 + micros(duration)) / 8, Ordering::Relaxed);
     }
 
     /// The gate. Never held across an await.
-    pub fn gate(&self) -> MutexGuard<'_, Gate> {
+    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The credential as it was last read.
-    pub fn secret(&self) -> Secret {
+    pub(super) fn secret(&self) -> Secret {
         self.credential().current().clone()
     }
 
     /// Reads the credential again; whether it changed. A credential that cannot be read counts as unchanged.
-    pub fn reload_credential(&self) -> bool {
+    pub(super) fn reload_credential(&self) -> bool {
         self.credential().reload().unwrap_or(false)
     }
 
@@ -246,7 +246,7 @@ impl Lane {
 }
 
 /// Sends a lane's jobs until told to stop; then gives back what was not sent and waits for what is under way.
-pub async fn run(
+pub(super) async fn run(
     lane: Arc<Lane>,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     shared: Arc<Shared>,

@@ -188,7 +188,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     drop(stop.wait_for(|&stop| stop).await);
     health.drain();
     while finders.join_next().await.is_some() {}
-    drop(stop_lanes.send(true));
+    stop_lanes.send_replace(true);
     let in_time = tokio::time::timeout(drain, async {
         while sending.join_next().await.is_some() {}
     })
@@ -199,7 +199,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         );
         sending.shutdown().await;
     }
-    drop(give_up_at.set(Instant::now() + LAST_FLUSH));
+    give_up_at.get_or_init(|| Instant::now() + LAST_FLUSH);
     if settler.await.is_err() {
         tracing::error!("the settler panicked; what it held comes back when the leases run out");
     }

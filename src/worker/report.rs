@@ -19,7 +19,11 @@ const BACKLOG: &str = include_str!("../../sql/queries/backlog.sql");
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Reports until told to stop.
-pub async fn run(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(
+    lanes: Vec<Arc<Lane>>,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<bool>,
+) {
     loop {
         let status = shared.database.pool().status();
         let (size, idle) = (status.size as u64, status.available as u64);

@@ -21,7 +21,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// What the other tasks report.
 #[derive(Debug)]
-pub enum Message {
+pub(super) enum Message {
     /// An event was claimed and has so many destinations to go. The permit is its place among the events in memory.
     Opened(Ticket, usize, OwnedSemaphorePermit),
     /// A delivery has a result.
@@ -52,7 +52,7 @@ struct Open {
 }
 
 /// Runs until every sender is gone, then writes the rest and releases what was never sent.
-pub async fn run(
+pub(super) async fn run(
     mut messages: mpsc::Receiver<Message>,
     shared: Arc<Shared>,
     give_up_at: Arc<std::sync::OnceLock<Instant>>,

@@ -8,7 +8,7 @@ use crate::identity::ExternalIdMode;
 
 /// The Graph API version used unless configured: the newest one known, released 2026-07-29
 /// (`developers.facebook.com/docs/graph-api/changelog/versions`).
-pub const DEFAULT_VERSION: &str = "v26.0";
+pub(super) const DEFAULT_VERSION: &str = "v26.0";
 
 /// The state codes Meta knows for limited data use are 1000 (California) to this one (Rhode Island)
 /// (`developers.facebook.com/documentation/ads-commerce/marketing-api/overview/data-processing-options`).
