@@ -3,5 +3,4 @@
 pub mod connect;
 pub mod dial;
 pub mod error;
-pub mod migrate;
 mod tls;

@@ -15,7 +15,7 @@ use crate::sandbox::{Fault, FaultKind, Platform};
 const SEED: u64 = 20_170_101;
 
 /// How long a scene may take before something is wrong.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const META_WAITS: &str =
     "select pending > 0 from conversion_outbox.destination_backlog where destination = 'meta'";

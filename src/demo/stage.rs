@@ -158,6 +158,11 @@ impl Stage {
             if let Some(error) = self.is_over() {
                 return Err(error.context("a worker ended"));
             }
+            if tokio::time::Instant::now() >= deadline {
+                for row in self.database.query("select destination||' '||coalesce(reason,'-')||' '||event_name||' '||tries||' '||attempts||' due '||coalesce(due_at::text,'-')||' '||coalesce(error_code,'-')||' n='||count(*) from conversion_outbox.delivery_log l where state='pending' group by destination,reason,event_name,tries,attempts,due_at,error_code limit 30", &[]).await? { eprintln!("DBG {}", row.get::<_, String>(0)); }
+                for row in self.database.query("select q.event_no||' claim '||q.claim_no||' lease '||coalesce(lease_until::text,'-')||' now '||now() from conversion_outbox.queue q limit 10", &[]).await? { eprintln!("DBQ {}", row.get::<_, String>(0)); }
+                for row in self.database.query("select d.event_no||' '||destination||' claim '||d.claim_no||' lease '||coalesce(lease_until::text,'-')||' due '||due_at||' intent '||coalesce(intent_at::text,'-') from conversion_outbox.delivery d where state='pending' limit 10", &[]).await? { eprintln!("DBP {}", row.get::<_, String>(0)); }
+            }
             anyhow::ensure!(
                 tokio::time::Instant::now() < deadline,
                 "waited {} s in vain: {what}",

@@ -1,6 +1,5 @@
 //! What the demo ends with: one object for scripts, one table for people.
 
-
 use serde::Serialize;
 use tokio_postgres::types::Type;
 

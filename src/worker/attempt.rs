@@ -14,6 +14,7 @@ use super::gate::Pass;
 use super::holds;
 use super::lane::{Job, Lane};
 use super::settler::Message;
+use crate::config::secret::Secret;
 use crate::decide::{Prior, Repeat};
 use crate::destinations::Item;
 use crate::outcome::{Answer, Notice, Outcome, Reason, State, Verdict};
@@ -132,13 +133,14 @@ async fn send(lane: &Arc<Lane>, mut jobs: Vec<Job>, shared: &Shared) -> Vec<Vec<
     let (rows, process) = process_spans(lane, &jobs, shared);
     let span = spans::request("POST", &request.url, &process);
     let host = request.url.host_str().unwrap_or_default().to_owned();
+    let secret = lane.secret();
     let in_flight = lane.metrics.in_flight();
     let tried_at = shared.clock.now();
     let started = Instant::now();
 
     let reply = shared
         .sender
-        .send(request, &lane.secret(), lane.destination.request_timeout)
+        .send(request, &secret, lane.destination.request_timeout)
         .await;
 
     let took = started.elapsed();
@@ -165,7 +167,7 @@ async fn send(lane: &Arc<Lane>, mut jobs: Vec<Job>, shared: &Shared) -> Vec<Vec<
     };
     report_notice(lane, &answer);
     let proven_at = lane.gate().last_success_at();
-    pass_on(lane, &answer, reply.is_ok(), shared).await;
+    pass_on(lane, &answer, reply.is_ok(), &secret, shared).await;
 
     let verdict = settled_verdict(answer.verdict, &jobs);
     let name = match verdict {
@@ -269,7 +271,13 @@ fn resolved(
 }
 
 /// Tells the gate what the answer says of the destination as a whole.
-async fn pass_on(lane: &Arc<Lane>, answer: &Answer, was_answered: bool, shared: &Shared) {
+async fn pass_on(
+    lane: &Arc<Lane>,
+    answer: &Answer,
+    was_answered: bool,
+    secret: &Secret,
+    shared: &Shared,
+) {
     let now = shared.clock.now();
     let was_shut = match answer.verdict {
         Verdict::All(Outcome::Accepted | Outcome::Sent | Outcome::Validated) => {
@@ -301,7 +309,7 @@ async fn pass_on(lane: &Arc<Lane>, answer: &Answer, was_answered: bool, shared: 
             false
         }
         Verdict::All(Outcome::Hold(hold)) => {
-            holds::hold(lane, hold, answer.code.as_deref(), shared).await;
+            holds::hold(lane, hold, answer.code.as_deref(), secret, shared).await;
             false
         }
     };

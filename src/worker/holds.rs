@@ -9,6 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::Shared;
 use super::lane::Lane;
+use crate::config::secret::Secret;
 use crate::db::error::DatabaseError;
 use crate::outcome::Hold;
 
@@ -16,9 +17,18 @@ const HOLD: &str = include_str!("../../sql/queries/hold_destination.sql");
 const RESUME: &str = include_str!("../../sql/queries/resume_destination.sql");
 const HOLDS: &str = include_str!("../../sql/queries/destination_holds.sql");
 
-/// Holds a destination, unless its credential was replaced in the meantime: then the next request uses the new one.
-pub(super) async fn hold(lane: &Arc<Lane>, hold: Hold, code: Option<&str>, shared: &Shared) {
-    if lane.reload_credential() {
+/// Holds a destination, unless the credential that was refused is not the current one any more: an answer may come late,
+/// after the credential was replaced, and says nothing of the new one.
+pub(super) async fn hold(
+    lane: &Arc<Lane>,
+    hold: Hold,
+    code: Option<&str>,
+    refused: &Secret,
+    shared: &Shared,
+) {
+    lane.reload_credential();
+    let fingerprint = lane.secret().fingerprint();
+    if fingerprint != refused.fingerprint() {
         lane.gate().after_nothing();
         tracing::info!(
             destination = lane.destination.name,
@@ -39,7 +49,6 @@ pub(super) async fn hold(lane: &Arc<Lane>, hold: Hold, code: Option<&str>, share
             "destination held: nothing is sent to it, nothing is lost, no attempts are used up"
         );
     }
-    let fingerprint = lane.secret().fingerprint();
     let params: [(&(dyn ToSql + Sync), Type); 6] = [
         (&lane.destination.name, Type::TEXT),
         (&hold.as_str(), Type::TEXT),
