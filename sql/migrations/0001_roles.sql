@@ -20,7 +20,9 @@ begin
       end;
     end if;
   end loop;
-  if not pg_has_role(current_user, 'conversion_outbox_owner', 'member') then
+  -- Since PostgreSQL 16 the maker of a role is a member that may not act as it.
+  if not pg_has_role(current_user, 'conversion_outbox_owner',
+                     case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end) then
     execute format('grant conversion_outbox_owner to %I', current_user);
   end if;
 exception when insufficient_privilege then

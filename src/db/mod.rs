@@ -3,4 +3,5 @@
 pub mod connect;
 pub mod dial;
 pub mod error;
+pub mod migrate;
 mod tls;

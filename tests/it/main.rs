@@ -1,3 +1,4 @@
 //! Everything that needs a database or a process. One binary, so that the library is linked once.
 
+mod migrate;
 mod tls;

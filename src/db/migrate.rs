@@ -1,0 +1,400 @@
+//! The schema `conversion_outbox`: bringing it to this program's version, and telling which version it is.
+//!
+//! Migrations are part of the program. Each runs in a transaction of its own that first takes an advisory lock and then
+//! looks again at what is applied, so any number of migrators may run at once, also through PgBouncer in transaction
+//! mode, where a lock of the session would be lost. The worker never migrates: it only asks [`check`].
+
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+
+use super::connect::Database;
+use super::error::DatabaseError;
+
+/// Declares the migrations, oldest first: their version is their place, counted from 1.
+macro_rules! migrations {
+    ($($version:literal $name:literal,)+) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            text: include_str!(concat!("../../sql/migrations/", $name, ".sql")),
+        },)+]
+    };
+}
+
+/// Every migration, oldest first. One that was released never changes; what it got wrong, a later one mends.
+pub const MIGRATIONS: &[Migration] = migrations![
+    1 "0001_roles",
+    2 "0002_event",
+    3 "0003_delivery",
+    4 "0004_insert",
+    5 "0005_functions",
+    6 "0006_state",
+    7 "0007_grants",
+];
+
+/// The schema versions this program works with.
+pub const SUPPORTED: RangeInclusive<u32> = 7..=7;
+
+/// How long one migrator waits for another.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a statement of a migration may wait for a lock, and with it everybody who comes after it.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Guards the migrations of one database: the letters "outbox" as a number.
+const LOCK_KEY: i64 = 0x6f_7574_626f_78;
+
+const RECORD: &str = include_str!("../../sql/schema_migration.sql");
+const HAS_RECORD: &str = include_str!("../../sql/queries/has_schema_migration.sql");
+const APPLIED: &str = include_str!("../../sql/queries/applied_migrations.sql");
+
+/// One step of the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migration {
+    /// Counted from 1, without gaps.
+    pub version: u32,
+    /// Name of its file, without the ending.
+    pub name: &'static str,
+    text: &'static str,
+}
+
+/// One migration as it stands in a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Counted from 1.
+    pub version: u32,
+    /// Name of its file, without the ending.
+    pub name: String,
+    /// Whether it was applied.
+    pub state: StepState,
+    /// When it was applied.
+    pub applied_at: Option<DateTime<Utc>>,
+}
+
+/// Whether a migration was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepState {
+    /// It was.
+    Applied,
+    /// Not yet.
+    Pending,
+    /// It was, with another text than this program's.
+    Changed,
+    /// It was, by a newer program than this one.
+    Newer,
+}
+
+/// Why the schema was not brought up to date. What was applied before the failure stays applied.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// No connection, or a statement around the migrations failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Another migrator holds the lock.
+    #[error(
+        "another migration of this database has been running for {} s. Fix: wait for it, or end its session (pg_stat_activity)",
+        PATIENCE.as_secs()
+    )]
+    Busy,
+    /// An applied migration had another text.
+    #[error(
+        "migration {name} was applied with another text than this program has; nothing was changed. Fix: run the release \
+         that applied it, and never edit a migration; if the database is a test, drop schema conversion_outbox and migrate anew"
+    )]
+    Changed {
+        /// Name of the migration.
+        name: &'static str,
+    },
+    /// A migration failed and was rolled back.
+    #[error("migration {name} failed and was rolled back: {message} (SQLSTATE {code}).{hint}")]
+    Failed {
+        /// Name of the migration.
+        name: &'static str,
+        /// SQLSTATE.
+        code: String,
+        /// What the database says. Its details, which may quote rows, are left out.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+}
+
+/// Why the worker cannot work with this schema.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// The version cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// There is no schema.
+    #[error(
+        "this database has no schema conversion_outbox. Fix: run `conversion-outbox migrate up`"
+    )]
+    Absent,
+    /// The schema is older than this program.
+    #[error(
+        "the schema has version {found}, this program needs {}. Fix: run `conversion-outbox migrate up`",
+        SUPPORTED.start()
+    )]
+    Older {
+        /// Version of the schema.
+        found: u32,
+    },
+    /// The schema is newer than this program.
+    #[error(
+        "the schema has version {found}, this program knows {} at most. Fix: run a newer release",
+        SUPPORTED.end()
+    )]
+    Newer {
+        /// Version of the schema.
+        found: u32,
+    },
+}
+
+/// Applies what is not applied yet, and gives it. A schema newer than this program is left as it is.
+pub async fn up(database: &Database) -> Result<Vec<&'static Migration>, MigrateError> {
+    let mut client = database.client().await?;
+    let mut applied = Vec::new();
+    for migration in MIGRATIONS {
+        let transaction = client.transaction().await.map_err(DatabaseError::from)?;
+        lock(&transaction).await?;
+        match state_of(migration, &recorded(&transaction).await?) {
+            StepState::Pending => {
+                apply(&transaction, migration).await?;
+                applied.push(migration);
+            }
+            StepState::Changed => {
+                return Err(MigrateError::Changed {
+                    name: migration.name,
+                });
+            }
+            StepState::Applied | StepState::Newer => {}
+        }
+        transaction.commit().await.map_err(DatabaseError::from)?;
+    }
+    Ok(applied)
+}
+
+/// Every migration of this program, and those of a newer one that the database has, oldest first.
+pub async fn status(database: &Database) -> Result<Vec<Step>, DatabaseError> {
+    let recorded = read_recorded(database).await?;
+    let known = MIGRATIONS.iter().map(|migration| Step {
+        version: migration.version,
+        name: migration.name.to_owned(),
+        state: state_of(migration, &recorded),
+        applied_at: find(&recorded, migration.version).map(|found| found.applied_at),
+    });
+    let newer = recorded
+        .iter()
+        .filter(|found| found.version as usize > MIGRATIONS.len())
+        .map(|found| Step {
+            version: found.version,
+            name: found.name.clone(),
+            state: StepState::Newer,
+            applied_at: Some(found.applied_at),
+        });
+    Ok(known.chain(newer).collect())
+}
+
+/// Plain SQL that does what [`up`] does with these versions, for people and for other migration tools.
+pub fn script(versions: RangeInclusive<u32>) -> String {
+    let mut script = String::new();
+    for migration in MIGRATIONS
+        .iter()
+        .filter(|migration| versions.contains(&migration.version))
+    {
+        write!(
+            script,
+            "-- {}\nbegin;\n{}commit;\n\n",
+            migration.name,
+            migration.statements()
+        )
+        .expect("a string takes any text");
+    }
+    script
+}
+
+/// The version of the schema; nothing where there is none.
+pub async fn schema_version(database: &Database) -> Result<Option<u32>, DatabaseError> {
+    let recorded = read_recorded(database).await?;
+    Ok(recorded.iter().map(|found| found.version).max())
+}
+
+/// The version of the schema, if this program works with it.
+pub async fn check(database: &Database) -> Result<u32, SchemaError> {
+    match schema_version(database).await? {
+        None => Err(SchemaError::Absent),
+        Some(found) if found < *SUPPORTED.start() => Err(SchemaError::Older { found }),
+        Some(found) if found > *SUPPORTED.end() => Err(SchemaError::Newer { found }),
+        Some(found) => Ok(found),
+    }
+}
+
+/// A migration as the database remembers it.
+struct Recorded {
+    version: u32,
+    name: String,
+    checksum: String,
+    applied_at: DateTime<Utc>,
+}
+
+impl Migration {
+    /// SHA-256 of its text, in hexadecimal.
+    fn checksum(&self) -> String {
+        Sha256::digest(self.text)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Everything between `begin` and `commit`.
+    fn statements(&self) -> String {
+        let Migration {
+            version,
+            name,
+            text,
+        } = self;
+        let record = if *version == 1 { RECORD } else { "" };
+        format!(
+            "set local lock_timeout = {};\n{text}\n{record}\n\
+             insert into conversion_outbox.schema_migration (version, name, checksum) values ({version}, '{name}', '{}');\n",
+            LOCK_TIMEOUT.as_millis(),
+            self.checksum(),
+        )
+    }
+}
+
+/// Waits for other migrators. Afterwards a statement may take its time (an index of a large table does), but not wait.
+async fn lock(transaction: &Transaction<'_>) -> Result<(), MigrateError> {
+    let patience = PATIENCE.as_millis();
+    let sql = format!(
+        "set local statement_timeout = 0; set local lock_timeout = {patience}; \
+         set local idle_in_transaction_session_timeout = {patience}; select pg_advisory_xact_lock({LOCK_KEY})"
+    );
+    transaction.batch_execute(&sql).await.map_err(|error| {
+        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            MigrateError::Busy
+        } else {
+            DatabaseError::from(error).into()
+        }
+    })
+}
+
+async fn apply(transaction: &Transaction<'_>, migration: &Migration) -> Result<(), MigrateError> {
+    let Err(error) = transaction.batch_execute(&migration.statements()).await else {
+        return Ok(());
+    };
+    let Some(refused) = error.as_db_error() else {
+        return Err(DatabaseError::from(error).into());
+    };
+    let hint = match refused.hint() {
+        Some(hint) => format!(" Fix: {hint}"),
+        None if refused.code() == &SqlState::LOCK_NOT_AVAILABLE => {
+            " Fix: a table is in use; run the command again, best in a quiet hour".to_owned()
+        }
+        None if refused.code() == &SqlState::INSUFFICIENT_PRIVILEGE => {
+            " Fix: migrate as a superuser, or as a login with createrole and with create on this database".to_owned()
+        }
+        None => String::new(),
+    };
+    Err(MigrateError::Failed {
+        name: migration.name,
+        code: refused.code().code().to_owned(),
+        message: refused.message().to_owned(),
+        hint,
+    })
+}
+
+async fn recorded(transaction: &Transaction<'_>) -> Result<Vec<Recorded>, DatabaseError> {
+    let found = transaction.query_typed_one(HAS_RECORD, &[]).await?;
+    if !found.try_get::<_, bool>("found")? {
+        return Ok(Vec::new());
+    }
+    read_rows(&transaction.query_typed(APPLIED, &[]).await?)
+}
+
+async fn read_recorded(database: &Database) -> Result<Vec<Recorded>, DatabaseError> {
+    let found = database.query(HAS_RECORD, &[]).await?;
+    match found.first() {
+        Some(row) if row.try_get("found")? => read_rows(&database.query(APPLIED, &[]).await?),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn read_rows(rows: &[Row]) -> Result<Vec<Recorded>, DatabaseError> {
+    rows.iter()
+        .map(|row| {
+            Ok(Recorded {
+                version: row.try_get::<_, i32>("version")?.unsigned_abs(),
+                name: row.try_get("name")?,
+                checksum: row.try_get("checksum")?,
+                applied_at: row.try_get("applied_at")?,
+            })
+        })
+        .collect::<Result<_, tokio_postgres::Error>>()
+        .map_err(DatabaseError::from)
+}
+
+fn find(recorded: &[Recorded], version: u32) -> Option<&Recorded> {
+    recorded.iter().find(|found| found.version == version)
+}
+
+fn state_of(migration: &Migration, recorded: &[Recorded]) -> StepState {
+    match find(recorded, migration.version) {
+        None => StepState::Pending,
+        Some(found) if found.checksum == migration.checksum() => StepState::Applied,
+        Some(_) => StepState::Changed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_from_one_as_their_files_do() {
+        for (expected, migration) in (1..).zip(MIGRATIONS) {
+            assert_eq!(migration.version, expected);
+            assert!(migration.name.starts_with(&format!("{expected:04}_")));
+        }
+        assert_eq!(MIGRATIONS.len(), *SUPPORTED.end() as usize);
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_a_migration() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/migrations");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .expect("the folder of migrations")
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .into_string()
+                    .expect("plain")
+            })
+            .collect();
+        files.sort();
+        let names: Vec<String> = MIGRATIONS
+            .iter()
+            .map(|one| format!("{}.sql", one.name))
+            .collect();
+        assert_eq!(files, names);
+    }
+
+    #[test]
+    fn a_script_holds_the_versions_asked_for() {
+        let script = script(2..=3);
+        assert_eq!(script.matches("\ncommit;\n").count(), 2);
+        assert!(script.starts_with("-- 0002_event\nbegin;\n"));
+        assert!(!script.contains("create table conversion_outbox.schema_migration"));
+    }
+}

@@ -1,0 +1,183 @@
+//! Migrations against a real server: once, twice, at once, by a plain login, and by another tool.
+
+use std::process::Command;
+
+use conversion_outbox::config::database::DatabaseConfig;
+use conversion_outbox::config::secret::SecretRef;
+use conversion_outbox::db::connect::Database;
+use conversion_outbox::db::migrate::{self, MIGRATIONS, MigrateError, SchemaError, StepState};
+use conversion_outbox::sandbox::postgres::{Options, Postgres};
+use tempfile::TempDir;
+
+const ALL: std::ops::RangeInclusive<u32> = 1..=7;
+
+#[tokio::test]
+async fn a_database_is_migrated_once_and_checked() {
+    let server = Server::start();
+    let database = server.open("postgres", "postgres");
+    assert!(matches!(
+        migrate::check(&database).await,
+        Err(SchemaError::Absent)
+    ));
+    assert_eq!(
+        migrate::up(&database).await.expect("migrated"),
+        MIGRATIONS.iter().collect::<Vec<_>>()
+    );
+    assert!(
+        migrate::up(&database)
+            .await
+            .expect("nothing to do")
+            .is_empty()
+    );
+    assert_eq!(
+        migrate::check(&database).await.expect("supported"),
+        *ALL.end()
+    );
+    let steps = migrate::status(&database).await.expect("readable");
+    assert!(
+        steps
+            .iter()
+            .all(|step| step.state == StepState::Applied && step.applied_at.is_some())
+    );
+
+    server.psql("postgres", "update conversion_outbox.schema_migration set checksum = repeat('0', 64) where version = 3");
+    let error = migrate::up(&database).await.expect_err("changed");
+    assert!(
+        matches!(
+            error,
+            MigrateError::Changed {
+                name: "0003_delivery"
+            }
+        ),
+        "{error}"
+    );
+
+    server.psql(
+        "postgres",
+        "insert into conversion_outbox.schema_migration values (8, '0008_later', repeat('0', 64))",
+    );
+    assert!(matches!(
+        migrate::check(&database).await,
+        Err(SchemaError::Newer { found: 8 })
+    ));
+    server.psql(
+        "postgres",
+        "delete from conversion_outbox.schema_migration where version > 5",
+    );
+    assert!(matches!(
+        migrate::check(&database).await,
+        Err(SchemaError::Older { found: 5 })
+    ));
+}
+
+#[tokio::test]
+async fn migrators_that_race_apply_everything_once() {
+    let server = Server::start();
+    let racers: Vec<Database> = (0..4)
+        .map(|_| server.open("postgres", "postgres"))
+        .collect();
+    let applied = futures::future::join_all(racers.iter().map(migrate::up)).await;
+    let mut versions: Vec<u32> = applied
+        .into_iter()
+        .flat_map(|applied| applied.expect("migrated"))
+        .map(|migration| migration.version)
+        .collect();
+    versions.sort_unstable();
+    assert_eq!(versions, ALL.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn two_databases_of_a_cluster_share_the_roles() {
+    let server = Server::start();
+    server.psql("postgres", "create database other");
+    let (one, other) = (
+        server.open("postgres", "postgres"),
+        server.open("postgres", "other"),
+    );
+    let (one, other) = tokio::join!(migrate::up(&one), migrate::up(&other));
+    assert_eq!(
+        (one.expect("migrated").len(), other.expect("migrated").len()),
+        (7, 7)
+    );
+}
+
+#[tokio::test]
+async fn a_plain_login_migrates_and_a_powerless_one_is_told_what_to_do() {
+    let server = Server::start();
+    server.psql("postgres", "create role migrator login createrole");
+    server.psql("postgres", "create role powerless login");
+    server.psql("postgres", "grant create on database postgres to migrator");
+    let error = migrate::up(&server.open("powerless", "postgres"))
+        .await
+        .expect_err("powerless");
+    assert!(error.to_string().contains("createrole"), "{error}");
+
+    let migrator = server.open("migrator", "postgres");
+    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 7);
+    assert_eq!(migrate::check(&migrator).await.expect("readable"), 7);
+    server.psql(
+        "postgres",
+        "create role worker login in role conversion_outbox_worker",
+    );
+    assert_eq!(
+        migrate::check(&server.open("worker", "postgres"))
+            .await
+            .expect("readable"),
+        7
+    );
+}
+
+#[tokio::test]
+async fn a_printed_script_is_as_good() {
+    let server = Server::start();
+    server.psql("postgres", &migrate::script(ALL));
+    let database = server.open("postgres", "postgres");
+    assert!(
+        migrate::up(&database)
+            .await
+            .expect("nothing to do")
+            .is_empty()
+    );
+}
+
+struct Server {
+    postgres: Postgres,
+    folder: TempDir,
+}
+
+impl Server {
+    fn start() -> Server {
+        Server {
+            postgres: Postgres::start(Options::default()).expect("PostgreSQL is installed"),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn open(&self, login: &str, database: &str) -> Database {
+        let url = self
+            .postgres
+            .url(database)
+            .replace("postgres@", &format!("{login}@"));
+        let file = self.folder.path().join(format!("{login}-{database}"));
+        std::fs::write(&file, url).expect("written");
+        Database::open(&DatabaseConfig::new(SecretRef::file(file))).expect("a valid configuration")
+    }
+
+    fn psql(&self, database: &str, sql: &str) {
+        let output = Command::new(self.postgres.bin_dir().join("psql"))
+            .args([
+                "-qv",
+                "ON_ERROR_STOP=1",
+                "-c",
+                sql,
+                &self.postgres.url(database),
+            ])
+            .output()
+            .expect("psql runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
