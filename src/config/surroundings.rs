@@ -2,10 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::read::Reader;
+use crate::telemetry::{LogFormat, Relation, TelemetrySettings, logs};
 
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,29 +17,11 @@ pub struct TelemetryConfig {
     /// Base address of an OTLP/HTTP collector. Without it, and without the standard `OTEL_` variables, no traces leave.
     pub otlp_endpoint: Option<Url>,
     /// How a delivery's span belongs to the trace of the business transaction. Default a link.
-    pub trace_relation: TraceRelation,
-    /// Share of new traces that are recorded, 0 to 1. Default 1.
-    pub sample_ratio: f64,
+    pub trace_relation: Relation,
+    /// Share of new traces that are recorded, 0 to 1. Without it `OTEL_TRACES_SAMPLER` decides, and without that all are.
+    pub sample_ratio: Option<f64>,
     /// The deployment's name, such as `production`, which also refuses settings meant for tests.
     pub environment: Option<String>,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line, for machines.
-    Json,
-    /// Coloured text, for people.
-    Pretty,
-}
-
-/// How a delivery's span belongs to the trace of the business transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TraceRelation {
-    /// A trace of its own, linked: a delivery may come days later.
-    Link,
-    /// A child of the transaction's span.
-    Parent,
 }
 
 /// `[http]`.
@@ -60,11 +42,11 @@ pub struct IdentityConfig {
 impl Default for TelemetryConfig {
     fn default() -> TelemetryConfig {
         TelemetryConfig {
-            log_format: LogFormat::Json,
+            log_format: LogFormat::default(),
             log_level: "info".to_owned(),
             otlp_endpoint: None,
-            trace_relation: TraceRelation::Link,
-            sample_ratio: 1.0,
+            trace_relation: Relation::default(),
+            sample_ratio: None,
             environment: None,
         }
     }
@@ -84,7 +66,7 @@ impl TelemetryConfig {
         let default = TelemetryConfig::default();
         let log_level = reader.text_where(
             "log_level",
-            |filter| !filter.is_empty() && EnvFilter::try_new(filter).is_ok(),
+            logs::is_filter,
             "must be a log filter",
             "write a level such as info, or directives such as info,conversion_outbox=debug",
         );
@@ -110,15 +92,25 @@ impl TelemetryConfig {
             trace_relation: reader
                 .one_of(
                     "trace_relation",
-                    &[
-                        ("link", TraceRelation::Link),
-                        ("parent", TraceRelation::Parent),
-                    ],
+                    &[("link", Relation::Link), ("parent", Relation::Parent)],
                 )
                 .unwrap_or(default.trace_relation),
-            sample_ratio: reader.share("sample_ratio").unwrap_or(default.sample_ratio),
+            sample_ratio: reader.share("sample_ratio"),
             environment: reader.text("environment"),
         })
+    }
+
+    /// What telemetry needs to know. `service_instance_id` is unlike in every replica.
+    pub fn settings(&self, service_instance_id: String) -> TelemetrySettings {
+        TelemetrySettings {
+            log_format: self.log_format,
+            filter: self.log_level.clone(),
+            otlp_endpoint: self.otlp_endpoint.as_ref().map(Url::to_string),
+            relation: self.trace_relation,
+            sample_ratio: self.sample_ratio,
+            environment: self.environment.clone(),
+            service_instance_id,
+        }
     }
 
     /// Whether this is the real thing, where settings meant for tests are refused.

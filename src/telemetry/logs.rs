@@ -34,6 +34,11 @@ pub struct FilterError {
     source: ParseError,
 }
 
+/// Whether the text is a list of `level` or `target=level` that [`FilterError`] would not complain of.
+pub fn is_filter(text: &str) -> bool {
+    !text.is_empty() && text.parse::<Targets>().is_ok()
+}
+
 /// The layer that writes log lines to `stream`.
 pub(super) fn layer<S>(
     settings: &TelemetrySettings,
