@@ -28,6 +28,8 @@ pub mod db;
 pub mod telemetry;
 
 #[cfg(feature = "sandbox")]
+pub mod bench;
+#[cfg(feature = "sandbox")]
 pub mod demo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
