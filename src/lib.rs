@@ -25,7 +25,10 @@ pub mod settle;
 pub mod worker;
 
 pub mod db;
+pub mod preview;
 pub mod telemetry;
+
+pub mod cli;
 
 #[cfg(feature = "sandbox")]
 pub mod bench;

@@ -1,3 +1,79 @@
-//! Arguments, one command, an exit code.
+//! Arguments, one command, an exit code. The only place that knows exit codes and prints errors.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use conversion_outbox::cli::Cli;
+use conversion_outbox::cli::check::UnusableSecrets;
+use conversion_outbox::config::fault::Faults;
+use conversion_outbox::config::secret::SecretError;
+use conversion_outbox::db::dial::OpenError;
+use conversion_outbox::db::error::DatabaseError;
+use conversion_outbox::db::migrate::{MigrateError, SchemaError};
+
+/// The command was understood and failed.
+const FAILED: u8 = 1;
+
+/// Something this program depends on is not there: `EX_UNAVAILABLE` of BSD's `sysexits.h`.
+const UNAVAILABLE: u8 = 69;
+
+/// The configuration is wrong: `EX_CONFIG` of `sysexits.h`.
+const BAD_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let result = Cli::try_parse()
+        .map_err(anyhow::Error::new)
+        .and_then(Cli::run);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    // Nobody is left to read an answer about a terminal that is gone.
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        drop(usage.print());
+        return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+    }
+    drop(std::io::stderr().write_all(told(error).as_bytes()));
+    ExitCode::from(exit_code(error))
+}
+
+/// The error, and below it each cause that says something new.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = format!("error: {error}\n");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            for line in cause.lines() {
+                told.push_str(&format!("  {line}\n"));
+            }
+        }
+    }
+    told
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    error
+        .chain()
+        .find_map(|cause| {
+            let is_config = cause.is::<Faults>()
+                || cause.is::<OpenError>()
+                || cause.is::<SecretError>()
+                || cause.is::<UnusableSecrets>();
+            is_config.then_some(BAD_CONFIG).or_else(|| {
+                let database = match (cause.downcast_ref(), cause.downcast_ref()) {
+                    (Some(MigrateError::Database(database)), _) => Some(database),
+                    (_, Some(SchemaError::Database(database))) => Some(database),
+                    (_, Some(_)) => return Some(UNAVAILABLE),
+                    _ => cause.downcast_ref::<DatabaseError>(),
+                };
+                match database? {
+                    DatabaseError::Unreachable(_) | DatabaseError::Broken(_) => Some(UNAVAILABLE),
+                    DatabaseError::Refused(_) => None,
+                }
+            })
+        })
+        .unwrap_or(FAILED)
+}

@@ -52,6 +52,7 @@ impl SendError {
 impl Sender {
     /// A sender with the platform's own certificate store. Redirects are not followed: no platform documents any, and
     /// following one would hand the credential on.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn new() -> Result<Sender, reqwest::Error> {
         crate::tls::install_provider();
         let client = reqwest::Client::builder()

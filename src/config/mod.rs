@@ -99,6 +99,10 @@ impl Config {
 }
 
 /// The variables of this process that [`Config::load`] understands. Text that is not UTF-8 is mended with marks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration reads the environment for everybody"
+)]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| {
@@ -109,6 +113,15 @@ pub fn environment() -> Vec<(String, String)> {
         })
         .filter(|(name, _)| name.starts_with(tree::VARIABLE_PREFIX))
         .collect()
+}
+
+/// A variable of this process by its full name, for what others define: `RUST_LOG`, `OTEL_…`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the configuration reads the environment for everybody"
+)]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[cfg(test)]

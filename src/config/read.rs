@@ -227,7 +227,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// The known word a person most likely meant: two slips at most, fewer in short words.
-pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         .filter(|(slips, name)| *slips <= 2 && *slips < name.len().min(word.len()))

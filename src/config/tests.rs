@@ -69,6 +69,7 @@ fn the_documented_defaults_are_the_defaults() {
     let without_default = [
         "age_max_hours",
         "otlp_endpoint",
+        "sample_ratio",
         "default_calling_code",
         "test_event_code",
         "partner_agent",

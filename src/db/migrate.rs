@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Guards the migrations of one database: the letters "outbox" as a number.
-const LOCK_KEY: i64 = 0x6f_7574_626f_78;
+const LOCK_KEY: i64 = 0x6f75_7462_6f78;
 
 const RECORD: &str = include_str!("../../sql/schema_migration.sql");
 const HAS_RECORD: &str = include_str!("../../sql/queries/has_schema_migration.sql");

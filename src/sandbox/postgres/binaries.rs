@@ -35,6 +35,10 @@ pub(super) struct Binaries {
 impl Binaries {
     /// The first usable installation: the one named by [`OVERRIDE`], else `pg_config`'s, else the newest in the usual
     /// places, else the one on `PATH`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where binaries lie is the machine's affair, not configuration"
+    )]
     pub(super) fn find() -> Result<Self, PostgresError> {
         let places = match env::var_os(OVERRIDE) {
             Some(dir) => vec![PathBuf::from(dir)],
@@ -105,6 +109,10 @@ fn versioned() -> Vec<PathBuf> {
     found.into_iter().map(|(_, dir)| dir).collect()
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where binaries lie is the machine's affair, not configuration"
+)]
 fn on_path() -> Vec<PathBuf> {
     env::var_os("PATH")
         .map(|path| env::split_paths(&path).collect())

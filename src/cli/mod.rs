@@ -1,0 +1,156 @@
+//! The commands: what may be typed, and which file does it. Not for exit codes, which are `main.rs`'s.
+//!
+//! Data goes to standard output, messages to standard error. Secrets are never arguments: other users of a machine see them.
+
+pub mod check;
+mod completions;
+mod destinations;
+mod healthcheck;
+mod migrate;
+mod output;
+mod preview;
+mod run;
+mod status;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::database::DatabaseConfig;
+use crate::config::secret::SecretRef;
+use crate::config::{self, Config};
+use crate::db::connect::Database;
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings, 69 the database or another \
+                          dependency is not available, 78 the configuration is wrong.";
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(name = "conversion-outbox", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file.
+    #[arg(
+        long,
+        global = true,
+        env = "CONVERSION_OUTBOX_CONFIG",
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Deliver events until told to stop (SIGTERM or Ctrl-C drain first).
+    Run,
+    /// Bring the schema of the database up to date.
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Check the configuration: every fault at once, with its line and a fix.
+    Check(check::Args),
+    /// Commands about the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show for one event what would be sent where, without sending it.
+    Preview(preview::Args),
+    /// Show destinations, their backlog, holds and totals.
+    Status(status::Args),
+    /// Commands about destinations.
+    #[command(subcommand)]
+    Destinations(destinations::Command),
+    /// Ask the worker running on this machine whether it is well, for exec probes and compose.
+    Healthcheck(healthcheck::Args),
+    /// Print a shell's completions.
+    Completions(completions::Args),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// The same as `check`.
+    Check(check::Args),
+}
+
+/// Which database, where it need not be that of the configuration.
+#[derive(Debug, Args)]
+struct DatabaseArgs {
+    /// Take the connection string from this environment variable instead of the configuration.
+    #[arg(long, value_name = "NAME")]
+    database_url_env: Option<String>,
+}
+
+impl Cli {
+    /// Runs the command that was typed. Wrong usage found only here is a [`clap::Error`] inside.
+    pub fn run(self) -> anyhow::Result<()> {
+        let Cli { config, command } = self;
+        let file = ConfigFile(config);
+        match command {
+            Command::Run => block_on(run::run(file.load()?)),
+            Command::Migrate(command) => migrate::run(command, &file),
+            Command::Check(args) | Command::Config(ConfigCommand::Check(args)) => {
+                check::run(&args, &file)
+            }
+            Command::Preview(args) => preview::run(&args, &file),
+            Command::Status(args) => status::run(&args, &file),
+            Command::Destinations(command) => destinations::run(command, &file),
+            Command::Healthcheck(args) => healthcheck::run(&args, &file),
+            Command::Completions(args) => completions::run(&args),
+            Command::Version => output::print(&Cli::command().render_version()),
+        }
+    }
+}
+
+/// The configuration file, if one was named.
+struct ConfigFile(Option<PathBuf>);
+
+impl ConfigFile {
+    fn path(&self) -> anyhow::Result<&PathBuf> {
+        self.0.as_ref().ok_or_else(|| {
+            usage("no configuration: pass --config FILE or set CONVERSION_OUTBOX_CONFIG")
+        })
+    }
+
+    fn load(&self) -> anyhow::Result<Config> {
+        let path = self.path()?;
+        Config::load(path, config::environment()).context("the configuration is wrong")
+    }
+
+    fn database(&self, args: &DatabaseArgs) -> anyhow::Result<Database> {
+        let config = match &args.database_url_env {
+            Some(name) => DatabaseConfig::new(SecretRef::variable(name)),
+            None => self.load()?.database,
+        };
+        Ok(Database::open(&config)?)
+    }
+}
+
+/// Wrong usage that clap cannot see by itself.
+fn usage(message: &str) -> anyhow::Error {
+    Cli::command()
+        .error(ErrorKind::MissingRequiredArgument, message)
+        .into()
+}
+
+/// Runs what has to wait for others. What still hangs afterwards, such as a name look-up, does not keep the process.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Runtime::new().context("no threads could be started")?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,134 @@
+//! `preview`: reads one event, asks every destination, prints what each would be sent.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{ConfigFile, DatabaseArgs, block_on, output, usage};
+use crate::claim;
+use crate::config::Config;
+use crate::db::connect::Database;
+use crate::decide::Surroundings;
+use crate::event::OutboxEvent;
+use crate::preview::{self, Preview, row};
+
+/// With --event neither database nor secrets are needed: nothing was withdrawn, and an event named by depends_on is
+/// taken as sent. With --event-id withdrawals count.
+///
+/// A decision "send" with a reason (in_the_future, waiting_for_original) is sent once that reason has passed.
+/// An event that the database would refuse is refused here with the same words and exit code 1.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["event", "event_id"])))]
+pub(super) struct Args {
+    /// A JSON object with the columns of conversion_outbox.event; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    event: Option<PathBuf>,
+    /// An event of the database.
+    #[arg(long, value_name = "ID")]
+    event_id: Option<String>,
+    /// Only this destination, also when it is disabled. Default: all that are enabled.
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// Judge age by this clock, such as 2026-11-23T09:30:00Z. Default: now.
+    #[arg(long, value_name = "RFC3339", value_parser = DateTime::parse_from_rfc3339)]
+    now: Option<DateTime<chrono::FixedOffset>>,
+    /// Print `[{"destination", "platform", "decision", "reason", "requests": [{"method", "url", "headers", "body"}]}]`.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
+    let config = file.load()?;
+    let only = args.destination.as_deref();
+    if only.is_some_and(|name| config.destinations.iter().all(|one| one.name != name)) {
+        let names: Vec<&str> = config
+            .destinations
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        return Err(usage(&format!(
+            "no such destination; configured are {}",
+            names.join(", ")
+        )));
+    }
+    let now = args.now.map_or_else(Utc::now, |now| now.to_utc());
+    let (event, around) = match (&args.event, &args.event_id) {
+        (Some(path), _) => from_file(path, &config, now)?,
+        (None, Some(id)) => block_on(from_database(&file.database(&args.database)?, id))?,
+        (None, None) => unreachable!("clap demands one of the two"),
+    };
+    let previews = preview::preview(&event, &around, &config, only, now);
+    if args.json {
+        return output::print_json(&previews);
+    }
+    let text: Vec<String> = previews.iter().map(readable).collect();
+    output::print(&text.join("\n"))
+}
+
+fn from_file(
+    path: &PathBuf,
+    config: &Config,
+    now: DateTime<Utc>,
+) -> anyhow::Result<(OutboxEvent, Surroundings)> {
+    let text = if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(path)
+    }
+    .with_context(|| format!("the event file {} cannot be read", path.display()))?;
+    // The parser's own text names a line and a column, and never quotes what stands there.
+    let value: Value = serde_json::from_str(&text).context("the event file is not JSON")?;
+    let Value::Object(columns) = value else {
+        return Err(anyhow!("the event file must hold one JSON object"));
+    };
+    let event = row::read(&columns, now).context("this event would be refused")?;
+    let around = Surroundings {
+        original: preview::supposed_original(&event, config),
+        ..Surroundings::default()
+    };
+    Ok((event, around))
+}
+
+async fn from_database(
+    database: &Database,
+    event_id: &str,
+) -> anyhow::Result<(OutboxEvent, Surroundings)> {
+    let found = claim::read_event(database, event_id).await?;
+    let (event, around) = found.context("the outbox has no event of this id")?;
+    Ok((event.context("the stored row is no valid event")?, around))
+}
+
+fn readable(preview: &Preview) -> String {
+    let word = serde_json::to_value(preview.decision).expect("a word");
+    let mut text = format!(
+        "{} ({}): {}",
+        preview.destination,
+        preview.platform,
+        word.as_str().unwrap_or_default()
+    );
+    for note in [preview.reason, preview.field].into_iter().flatten() {
+        text.push_str(&format!(", {note}"));
+    }
+    text.push('\n');
+    for request in &preview.requests {
+        let line = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        text.push_str(&format!(
+            "  {} {}\n",
+            line(&request["method"]),
+            line(&request["url"])
+        ));
+        for (name, value) in request["headers"].as_object().into_iter().flatten() {
+            text.push_str(&format!("  {name}: {}\n", line(value)));
+        }
+        for line in format!("{:#}", request["body"]).lines() {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    text
+}

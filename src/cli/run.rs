@@ -1,0 +1,107 @@
+//! `run`: sets the worker up in order (telemetry, database, schema, listener), lets it work, and takes it down again.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::config::{self, Config};
+use crate::db::connect::Database;
+use crate::db::migrate;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{LogStream, Telemetry, http};
+
+/// The event names of the documentation: with those of the configuration, the ones that metrics tell apart.
+const EVENT_NAMES: [&str; 9] = [
+    "lead_created",
+    "lead_qualified",
+    "booking_confirmed",
+    "order_created",
+    "order_paid",
+    "purchase",
+    "order_refunded",
+    "subscription_started",
+    "deal_won",
+];
+
+pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = metrics(&config);
+    let settings = config.telemetry.settings(instance_id());
+    let telemetry = Telemetry::start(&settings, LogStream::Stdout, &config::variable, &metrics)?;
+    let result = serve(&config, &metrics).await;
+    telemetry.shutdown().await;
+    result
+}
+
+/// Everything between the first and the last log line.
+async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
+    let database = Database::open(&config.database)?;
+    let version = migrate::check(&database).await?;
+    let health = Health::default();
+    health.database_reachable(true);
+    health.schema_supported(true);
+
+    let address = config.http.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("http.listen: cannot listen on {address}"))?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async move { stopped.await.unwrap_or_default() };
+    let serving = tokio::spawn(http::serve(
+        listener,
+        health.clone(),
+        metrics.clone(),
+        stopped,
+    ));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), schema = version, %address,
+        destinations = config.destinations.len(), "started"
+    );
+
+    let result = work(config, &database, &health, metrics).await;
+
+    drop(stop);
+    serving
+        .await
+        .context("the listener failed")?
+        .context("the listener failed")?;
+    result
+}
+
+/// The worker itself, until SIGTERM or Ctrl-C.
+fn work(
+    _config: &Config,
+    _database: &Database,
+    health: &Health,
+    _metrics: &Metrics,
+) -> impl Future<Output = anyhow::Result<()>> {
+    // LEAD: `crate::worker::run(…)` belongs here; until then `run` serves its probes and waits.
+    let health = health.clone();
+    async move {
+        tokio::signal::ctrl_c()
+            .await
+            .context("signals cannot be received")?;
+        health.drain();
+        Ok(())
+    }
+}
+
+fn metrics(config: &Config) -> Metrics {
+    let destinations: Vec<&str> = config
+        .destinations
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    let configured = config.destinations.iter().flat_map(|one| one.events.keys());
+    let names: BTreeSet<&str> = configured.map(String::as_str).chain(EVENT_NAMES).collect();
+    Metrics::new(&destinations, &names.into_iter().collect::<Vec<_>>())
+}
+
+/// Unlike in every replica: the standard library seeds its hasher anew in each process.
+fn instance_id() -> String {
+    format!("{:016x}", RandomState::new().hash_one("conversion-outbox"))
+}

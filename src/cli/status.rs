@@ -1,0 +1,233 @@
+//! `status`: what stands now at every destination, from the database alone.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use tokio_postgres::Row;
+
+use super::{ConfigFile, DatabaseArgs, block_on, output};
+use crate::db::connect::Database;
+use crate::db::migrate;
+use crate::outcome::State;
+
+const STATUS: &str = include_str!("../../sql/queries/destination_status.sql");
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Print `{"schema_version", "destinations": [{"name", "platform", "state": "enabled" | "held" | "disabled", "hold":
+    /// null | {"reason", "code", "advice", "since", "probe_at"}, "pending", "due", "retrying", "oldest_due_age_seconds",
+    /// "oldest_pending_age_seconds", "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// One destination as it stands.
+struct Standing {
+    name: String,
+    platform: String,
+    is_enabled: bool,
+    hold: Option<Held>,
+    pending: i64,
+    due: i64,
+    retrying: i64,
+    /// Seconds.
+    oldest_due: Option<f64>,
+    /// Seconds.
+    oldest_pending: Option<f64>,
+    /// In the order of [`State::ALL`], pending left out.
+    totals: Vec<(&'static str, i64)>,
+    retried: i64,
+}
+
+struct Held {
+    reason: String,
+    code: Option<String>,
+    advice: Option<String>,
+    since: DateTime<Utc>,
+    probe_at: DateTime<Utc>,
+}
+
+pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
+    let database = file.database(&args.database)?;
+    let (version, standings) = block_on(read(&database))?;
+    if args.json {
+        let destinations: Vec<Value> = standings.iter().map(Standing::json).collect();
+        return output::print_json(
+            &json!({ "schema_version": version, "destinations": destinations }),
+        );
+    }
+    if standings.is_empty() {
+        return output::print("no destinations yet: a worker registers them when it starts");
+    }
+    output::print(&readable(&standings))
+}
+
+async fn read(database: &Database) -> anyhow::Result<(u32, Vec<Standing>)> {
+    let version = migrate::check(database).await?;
+    let rows = database.query(STATUS, &[]).await?;
+    let standings = rows.iter().map(Standing::read).collect::<Result<_, _>>()?;
+    Ok((version, standings))
+}
+
+fn readable(standings: &[Standing]) -> String {
+    let heading = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let mut backlog: Vec<Vec<String>> = vec![heading(&[
+        "destination",
+        "platform",
+        "state",
+        "pending",
+        "due",
+        "retrying",
+        "oldest due",
+        "oldest pending",
+    ])];
+    backlog.extend(standings.iter().map(Standing::backlog_row));
+    let states: Vec<&str> = standings[0]
+        .totals
+        .iter()
+        .map(|(state, _)| *state)
+        .collect();
+    let mut totals: Vec<Vec<String>> = vec![heading(
+        &[&["destination"], &states[..], &["retried"]].concat(),
+    )];
+    totals.extend(standings.iter().map(Standing::totals_row));
+    let holds: String = standings.iter().filter_map(Standing::hold_text).collect();
+    format!(
+        "{}\n{}\n{holds}",
+        output::table(&backlog),
+        output::table(&totals)
+    )
+}
+
+impl Standing {
+    fn read(row: &Row) -> Result<Standing, tokio_postgres::Error> {
+        let totals: Value = row.try_get("totals")?;
+        let hold = match row.try_get::<_, Option<String>>("hold_reason")? {
+            None => None,
+            Some(reason) => Some(Held {
+                reason,
+                code: row.try_get("hold_code")?,
+                advice: row.try_get("hold_advice")?,
+                since: row.try_get("held_since")?,
+                probe_at: row.try_get("probe_at")?,
+            }),
+        };
+        Ok(Standing {
+            name: row.try_get("destination")?,
+            platform: row.try_get("platform")?,
+            is_enabled: row.try_get("enabled")?,
+            hold,
+            pending: row.try_get("pending")?,
+            due: row.try_get("due")?,
+            retrying: row.try_get("retrying")?,
+            oldest_due: row.try_get("oldest_due_age")?,
+            oldest_pending: row.try_get("oldest_pending_age")?,
+            totals: State::ALL
+                .iter()
+                .filter(|state| **state != State::Pending)
+                .map(|state| (state.as_str(), totals[state.as_str()].as_i64().unwrap_or(0)))
+                .collect(),
+            retried: row.try_get("retried")?,
+        })
+    }
+
+    fn state(&self) -> &'static str {
+        match (&self.hold, self.is_enabled) {
+            (_, false) => "disabled",
+            (Some(_), true) => "held",
+            (None, true) => "enabled",
+        }
+    }
+
+    fn json(&self) -> Value {
+        let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let hold = self.hold.as_ref().map(|hold| {
+            json!({
+                "reason": hold.reason, "code": hold.code, "advice": hold.advice,
+                "since": time(hold.since), "probe_at": time(hold.probe_at),
+            })
+        });
+        let seconds = |age: Option<f64>| age.map(|age| age.max(0.0).round() as u64);
+        let totals: Map<String, Value> = self
+            .totals
+            .iter()
+            .map(|(state, total)| ((*state).to_owned(), (*total).into()))
+            .collect();
+        json!({
+            "name": self.name, "platform": self.platform, "state": self.state(), "hold": hold,
+            "pending": self.pending, "due": self.due, "retrying": self.retrying,
+            "oldest_due_age_seconds": seconds(self.oldest_due),
+            "oldest_pending_age_seconds": seconds(self.oldest_pending),
+            "totals": totals, "retried": self.retried,
+        })
+    }
+
+    fn backlog_row(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.platform.clone(),
+            self.state().to_owned(),
+            self.pending.to_string(),
+            self.due.to_string(),
+            self.retrying.to_string(),
+            age_text(self.oldest_due),
+            age_text(self.oldest_pending),
+        ]
+    }
+
+    fn totals_row(&self) -> Vec<String> {
+        let totals = self.totals.iter().map(|(_, total)| total.to_string());
+        std::iter::once(self.name.clone())
+            .chain(totals)
+            .chain([self.retried.to_string()])
+            .collect()
+    }
+
+    fn hold_text(&self) -> Option<String> {
+        let hold = self.hold.as_ref()?;
+        let code = hold
+            .code
+            .as_ref()
+            .map(|code| format!(", code {code}"))
+            .unwrap_or_default();
+        let advice = hold.advice.as_deref().unwrap_or("see the worker's log");
+        let since = hold.since.format("%F %T UTC");
+        Some(format!(
+            "{} is held since {since} ({}{code}): {advice}\n",
+            self.name, hold.reason
+        ))
+    }
+}
+
+/// Seconds as people say them: `45s`, `12m`, `3h`, `5d`.
+fn age_text(age: Option<f64>) -> String {
+    let Some(age) = age else {
+        return "-".to_owned();
+    };
+    match age.max(0.0) as u64 {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7200 => format!("{}m", seconds / 60),
+        seconds @ 7200..172_800 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        let texts = [
+            None,
+            Some(-1.0),
+            Some(119.9),
+            Some(120.0),
+            Some(7200.0),
+            Some(1e6),
+        ]
+        .map(age_text);
+        assert_eq!(texts, ["-", "0s", "119s", "2m", "2h", "11d"]);
+    }
+}

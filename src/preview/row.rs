@@ -1,0 +1,357 @@
+//! An event from a JSON object, as the database's door would take it: the rules of `sql/migrations/0004_insert.sql`.
+//!
+//! A mistake in a mandatory field is an error with the database's code and words; an unusable optional field is dropped.
+//! Keys are the columns of `conversion_outbox.event`. Texts never show a value.
+
+use std::fmt;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::config::read::nearest;
+use crate::consent::{Kind, Signal};
+use crate::currency;
+use crate::event::{Columns, EventFault, OutboxEvent};
+
+/// The columns an application writes, and those that the database adds.
+const COLUMNS: [&str; 19] = [
+    "event_id",
+    "event_name",
+    "business_id",
+    "occurred_at",
+    "value",
+    "currency",
+    "consent",
+    "user_data",
+    "click_ids",
+    "properties",
+    "action_source",
+    "page_url",
+    "source",
+    "depends_on",
+    "traceparent",
+    "tracestate",
+    "event_no",
+    "recorded_at",
+    "warnings",
+];
+
+const ACTION_SOURCES: [&str; 9] = [
+    "website",
+    "app",
+    "physical_store",
+    "phone_call",
+    "chat",
+    "email",
+    "other",
+    "system_generated",
+    "business_messaging",
+];
+
+/// Why the database would refuse the row.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct RowFault {
+    /// SQLSTATE of the error that an insert would raise; nothing where the row is no row of the table at all.
+    pub code: Option<&'static str>,
+    /// The column at fault.
+    pub column: String,
+    /// What it must be.
+    pub rule: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl fmt::Display for RowFault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "conversion_outbox.event.{}: {}",
+            self.column, self.rule
+        )?;
+        if let Some(code) = self.code {
+            write!(out, " (SQLSTATE {code})")?;
+        }
+        let end = if self.fix.ends_with(['.', '?']) {
+            ""
+        } else {
+            "."
+        };
+        write!(out, ". Fix: {}{end}", self.fix)
+    }
+}
+
+/// Reads a row. `now` stands in for the database's clock.
+pub fn read(row: &Map<String, Value>, now: DateTime<Utc>) -> Result<OutboxEvent, RowFault> {
+    if let Some(unknown) = row.keys().find(|key| !COLUMNS.contains(&key.as_str())) {
+        let fix = match nearest(unknown, COLUMNS.into_iter()) {
+            Some(known) => format!("did you mean {known}?"),
+            None => format!("remove it; the columns are {}", COLUMNS[..16].join(", ")),
+        };
+        return Err(fault(None, unknown, "is not a column", &fix));
+    }
+    let mut columns = columns(row, now)?;
+    check_mandatory(row, &mut columns)?;
+    mend_optional(&mut columns);
+    OutboxEvent::parse(columns).map_err(|EventFault { column, rule }| {
+        fault(None, column, rule, "see the comment on this column")
+    })
+}
+
+/// The id of an event whose application gives none. The same as `conversion_outbox.derive_event_id`.
+pub fn derive_event_id(event_name: &str, business_id: &str) -> String {
+    if event_name.chars().count() + business_id.chars().count() < 128 {
+        return format!("{event_name}:{business_id}");
+    }
+    let digest = Sha256::digest(business_id);
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{event_name}:{digits}")
+}
+
+/// A snake_case name of 1 to 40 characters.
+pub fn is_event_name(name: &str) -> bool {
+    name.len() <= 40
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+fn columns(row: &Map<String, Value>, now: DateTime<Utc>) -> Result<Columns, RowFault> {
+    let object = |column| row.get(column).cloned().unwrap_or_default();
+    Ok(Columns {
+        event_no: 0,
+        event_id: text(row, "event_id")?.unwrap_or_default(),
+        event_name: text(row, "event_name")?.unwrap_or_default(),
+        business_id: text(row, "business_id")?.unwrap_or_default(),
+        occurred_at: time(row, "occurred_at")?.unwrap_or(now),
+        recorded_at: time(row, "recorded_at")?.unwrap_or(now),
+        value: text(row, "value")?,
+        currency: text(row, "currency")?.map(|code| code.trim().to_uppercase()),
+        consent: object("consent"),
+        user_data: object("user_data"),
+        click_ids: object("click_ids"),
+        properties: object("properties"),
+        action_source: text(row, "action_source")?,
+        page_url: text(row, "page_url")?,
+        source: text(row, "source")?,
+        depends_on: text(row, "depends_on")?,
+        traceparent: text(row, "traceparent")?,
+        tracestate: text(row, "tracestate")?,
+    })
+}
+
+fn check_mandatory(row: &Map<String, Value>, columns: &mut Columns) -> Result<(), RowFault> {
+    let refuse = |code, column, rule, fix| Err(fault(Some(code), column, rule, fix));
+    if !is_event_name(&columns.event_name) {
+        return refuse(
+            "OB001",
+            "event_name",
+            "must be a snake_case name of 1 to 40 characters",
+            "Use order_paid, lead_qualified, order_refunded, ... or your own name made of a-z, 0-9 and _.",
+        );
+    }
+    if !is_printable(&columns.business_id) {
+        return refuse(
+            "OB002",
+            "business_id",
+            "must be 1 to 128 printable characters",
+            "Pass the order, payment, booking, lead or deal id.",
+        );
+    }
+    if row.get("event_id").is_none_or(Value::is_null) {
+        columns.event_id = derive_event_id(&columns.event_name, &columns.business_id);
+    } else if !is_printable(&columns.event_id) {
+        return refuse(
+            "OB003",
+            "event_id",
+            "must be 1 to 128 printable characters",
+            "Pass the id that the browser uses for the same event, or leave event_id out: it is then derived from event_name and business_id.",
+        );
+    }
+    if columns.value.is_some() != columns.currency.is_some() {
+        let column = if columns.value.is_none() {
+            "value"
+        } else {
+            "currency"
+        };
+        return refuse(
+            "OB004",
+            column,
+            "value and currency are given together or not at all",
+            "Pass both, or neither. A currency is never guessed.",
+        );
+    }
+    if columns
+        .value
+        .as_deref()
+        .is_some_and(|value| !is_amount(value))
+    {
+        return refuse(
+            "OB005",
+            "value",
+            "must be a finite amount that is not negative",
+            "Pass the amount as a positive number; a refund is an event of its own (order_refunded), not a negative purchase.",
+        );
+    }
+    if columns
+        .currency
+        .as_deref()
+        .is_some_and(|code| currency::parse(code).is_none())
+    {
+        return refuse(
+            "OB006",
+            "currency",
+            "must be an ISO 4217 code",
+            "Pass three letters such as EUR, USD or JPY.",
+        );
+    }
+    check_consent(&columns.consent)
+}
+
+fn check_consent(consent: &Value) -> Result<(), RowFault> {
+    let refuse = |code, rule: &str, fix| Err(fault(Some(code), "consent", rule, fix));
+    let consent = match consent {
+        Value::Object(consent) => consent,
+        Value::Null => {
+            return refuse(
+                "OB010",
+                "is mandatory and has no default",
+                "Pass {\"ad_storage\": ..., \"analytics_storage\": ..., \"ad_user_data\": ..., \"ad_personalization\": ...} with granted, denied or unspecified as the person chose; unspecified is a legal answer.",
+            );
+        }
+        _ => {
+            return refuse(
+                "OB011",
+                "must be a json object",
+                "Pass an object with the four signals, or with \"decision\".",
+            );
+        }
+    };
+    let decision = consent.get("decision");
+    if decision.is_some_and(|decision| !is_decision(decision)) {
+        return refuse(
+            "OB013",
+            "decision must name platforms or destinations, each with a list of data kinds",
+            "Pass {\"decision\": {\"meta\": [\"event\", \"email\"], \"ga4\": [\"event\", \"click_id\"]}}. Data kinds: event, click_id, email, phone, name, address, demographics, external_id, ip_address, user_agent.",
+        );
+    }
+    for (signal, _) in Signal::NAMES {
+        let is_answered = match consent.get(signal) {
+            None => decision.is_some(),
+            Some(answer) => matches!(answer.as_str(), Some("granted" | "denied" | "unspecified")),
+        };
+        if !is_answered {
+            return refuse(
+                "OB012",
+                &format!("{signal} must be granted, denied or unspecified"),
+                "Give all four signals (ad_storage, analytics_storage, ad_user_data, ad_personalization), or a legal \"decision\".",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn is_decision(decision: &Value) -> bool {
+    let is_kind = |kind: &Value| {
+        kind.as_str()
+            .is_some_and(|name| Kind::parse(name).is_some())
+    };
+    decision.as_object().is_some_and(|decision| {
+        decision.values().all(|kinds| {
+            kinds
+                .as_array()
+                .is_some_and(|kinds| kinds.iter().all(is_kind))
+        })
+    })
+}
+
+/// Drops what the database would drop with a warning.
+fn mend_optional(columns: &mut Columns) {
+    let is_page = |url: &String| {
+        let lower = url.to_ascii_lowercase();
+        let rest = lower
+            .strip_prefix("http://")
+            .or(lower.strip_prefix("https://"));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+    };
+    columns.page_url = columns.page_url.take().filter(is_page);
+    columns.action_source = columns
+        .action_source
+        .take()
+        .filter(|source| ACTION_SOURCES.contains(&source.as_str()));
+    columns.depends_on = columns
+        .depends_on
+        .take()
+        .filter(|original| *original != columns.event_id);
+}
+
+fn is_amount(written: &str) -> bool {
+    written
+        .trim()
+        .parse::<serde_json::Number>()
+        .ok()
+        .and_then(|number| number.as_f64())
+        .is_some_and(|amount| amount >= 0.0 && amount.is_finite())
+}
+
+fn is_printable(text: &str) -> bool {
+    (1..=128).contains(&text.chars().count()) && !text.contains(char::is_control)
+}
+
+/// A text or a number, as PostgreSQL casts either to a column.
+fn text(row: &Map<String, Value>, column: &str) -> Result<Option<String>, RowFault> {
+    match row.get(column) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(fault(
+            None,
+            column,
+            "must be a text or a number",
+            "write it in double quotes",
+        )),
+    }
+}
+
+/// A time with its zone, to the microsecond as the database keeps it.
+fn time(row: &Map<String, Value>, column: &str) -> Result<Option<DateTime<Utc>>, RowFault> {
+    let Some(written) = text(row, column)? else {
+        return Ok(None);
+    };
+    DateTime::parse_from_rfc3339(&written)
+        .or_else(|_| DateTime::parse_from_str(&written, "%Y-%m-%d %H:%M:%S%.f%#z"))
+        .map(|time| Some(time.to_utc().round_subsecs(6)))
+        .map_err(|_| {
+            let rule = "must be a time with its zone";
+            fault(None, column, rule, "write it like 2026-11-23T09:30:00Z")
+        })
+}
+
+fn fault(code: Option<&'static str>, column: &str, rule: &str, fix: &str) -> RowFault {
+    RowFault {
+        code,
+        column: column.to_owned(),
+        rule: rule.to_owned(),
+        fix: fix.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_business_id_is_replaced_by_its_digest() {
+        assert_eq!(
+            derive_event_id("order_paid", "order-1042"),
+            "order_paid:order-1042"
+        );
+        assert_eq!(derive_event_id("a", &"b".repeat(126)).len(), 128);
+        // python3: hashlib.sha256(b"b" * 127).hexdigest()
+        assert_eq!(
+            derive_event_id("a", &"b".repeat(127)),
+            "a:7bdbefa63b6989e6a15abad9d52c0770bce07182a535b9a1b3d4c0e38c8b0856"
+        );
+    }
+}
