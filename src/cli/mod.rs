@@ -10,6 +10,8 @@ mod migrate;
 mod output;
 mod preview;
 mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod status;
 
 use std::future::Future;
@@ -65,6 +67,15 @@ enum Command {
     Destinations(destinations::Command),
     /// Ask the worker running on this machine whether it is well, for exec probes and compose.
     Healthcheck(healthcheck::Args),
+    /// Play a trading day on a private PostgreSQL and emulated platforms, and compare what was counted.
+    #[cfg(feature = "sandbox")]
+    Demo(sandbox::DemoArgs),
+    /// Run the emulated platforms by themselves, on loopback.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArgs),
+    /// Measure the worker on a private PostgreSQL against a sink.
+    #[cfg(feature = "sandbox")]
+    Bench(sandbox::BenchArgs),
     /// Print a shell's completions.
     Completions(completions::Args),
     /// Print the version.
@@ -100,6 +111,12 @@ impl Cli {
             Command::Status(args) => status::run(&args, &file),
             Command::Destinations(command) => destinations::run(command, &file),
             Command::Healthcheck(args) => healthcheck::run(&args, &file),
+            #[cfg(feature = "sandbox")]
+            Command::Demo(args) => block_on(sandbox::demo(args)),
+            #[cfg(feature = "sandbox")]
+            Command::Sandbox(args) => block_on(sandbox::serve(args)),
+            #[cfg(feature = "sandbox")]
+            Command::Bench(args) => block_on(sandbox::bench(args)),
             Command::Completions(args) => completions::run(&args),
             Command::Version => output::print(&Cli::command().render_version()),
         }

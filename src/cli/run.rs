@@ -1,12 +1,12 @@
 //! `run`: sets the worker up in order (telemetry, database, schema, listener), lets it work, and takes it down again.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 
 use crate::config::{self, Config};
 use crate::db::connect::Database;
@@ -14,6 +14,8 @@ use crate::db::migrate;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogStream, Telemetry, http};
+use crate::worker::clock::Clock;
+use crate::worker::{self, Worker};
 
 /// The event names of the documentation: with those of the configuration, the ones that metrics tell apart.
 const EVENT_NAMES: [&str; 9] = [
@@ -72,21 +74,58 @@ async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
     result
 }
 
-/// The worker itself, until SIGTERM or Ctrl-C.
-fn work(
-    _config: &Config,
-    _database: &Database,
+/// The worker itself, until SIGTERM or Ctrl-C; it then drains. A second signal does not wait for that.
+async fn work(
+    config: &Config,
+    database: &Database,
     health: &Health,
-    _metrics: &Metrics,
-) -> impl Future<Output = anyhow::Result<()>> {
-    // LEAD: `crate::worker::run(…)` belongs here; until then `run` serves its probes and waits.
-    let health = health.clone();
-    async move {
-        tokio::signal::ctrl_c()
-            .await
-            .context("signals cannot be received")?;
-        health.drain();
-        Ok(())
+    metrics: &Metrics,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    let (stop, stopped) = watch::channel(false);
+    let worker = Worker {
+        config: config.clone(),
+        database: database.clone(),
+        metrics: metrics.clone(),
+        health: health.clone(),
+        clock: Clock::default(),
+        relation: config.telemetry.trace_relation,
+    };
+    let running = worker::run(worker, stopped);
+    tokio::pin!(running);
+    tokio::select! {
+        result = &mut running => return Ok(result?),
+        () = signals.next() => {}
+    }
+    tracing::info!("stopping: nothing more is claimed, requests under way may end");
+    stop.send_replace(true);
+    tokio::select! {
+        result = &mut running => result?,
+        () = signals.next() => bail!("stopped by a second signal; deliveries under way come back when their lease runs out"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

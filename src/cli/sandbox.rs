@@ -1,0 +1,91 @@
+//! `demo`, `sandbox` and `bench`: the commands that need no platform, no account and no network. Not in a released image.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+
+use super::output;
+use crate::bench::Size;
+use crate::demo::play::{self, Ending};
+use crate::sandbox::{self, MetaMode, Options};
+
+/// `demo`
+#[derive(Debug, clap::Args)]
+pub(super) struct DemoArgs {
+    /// Leave everything running afterwards, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+    /// Print the summary as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `sandbox`
+#[derive(Debug, clap::Args)]
+pub(super) struct SandboxArgs {
+    /// Where to listen; a loopback address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8890")]
+    listen: SocketAddr,
+    /// Take website events without a user agent, as Meta was seen to, though its documentation asks for one.
+    #[arg(long)]
+    meta_observed: bool,
+}
+
+/// `bench`
+#[derive(Debug, clap::Args)]
+pub(super) struct BenchArgs {
+    /// Print one JSON object a line and nothing else on standard output.
+    #[arg(long)]
+    json: bool,
+    /// A tenth of the work.
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
+    let is_clean = play::play(Ending {
+        keep: args.keep,
+        json: args.json,
+    })
+    .await?;
+    anyhow::ensure!(is_clean, "the demo did not end as it should: see above");
+    Ok(())
+}
+
+pub(super) async fn serve(args: SandboxArgs) -> anyhow::Result<()> {
+    let options = Options {
+        bind: args.listen,
+        meta_mode: if args.meta_observed {
+            MetaMode::Observed
+        } else {
+            MetaMode::Docs
+        },
+        ..Options::default()
+    };
+    let started = |address: SocketAddr| {
+        eprintln!(
+            "sandbox on http://{address}/  (Meta, GA4 and the page of what arrived; Ctrl-C ends it)"
+        );
+    };
+    let interrupted = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
+    sandbox::serve(options, started, interrupted)
+        .await
+        .context("the sandbox could not run")
+}
+
+pub(super) async fn bench(args: BenchArgs) -> anyhow::Result<()> {
+    let size = if args.quick { Size::QUICK } else { Size::FULL };
+    let mut printed = Ok(());
+    crate::bench::run(size, |result| {
+        let line = if args.json {
+            result.to_string()
+        } else {
+            format!("{result:#}")
+        };
+        if let Err(error) = output::print(&line) {
+            printed = Err(error);
+        }
+    })
+    .await?;
+    printed
+}
