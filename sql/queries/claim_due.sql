@@ -4,7 +4,7 @@
 -- $3 float8       lease, seconds
 -- $4 timestamptz  the time, or null for the database's own clock
 with due as materialized (
-  select event_no, lease_until is not null as rescued
+  select ctid, event_no, lease_until is not null as rescued
     from conversion_outbox.delivery
    where destination = $1 and state = 'pending' and due_at <= coalesce($4, now())
      and (lease_until is null or lease_until < coalesce($4, now()))
@@ -17,11 +17,13 @@ update conversion_outbox.delivery d
        lease_until = coalesce($4, now()) + make_interval(secs => $3)
   from due
   join conversion_outbox.event e using (event_no)
- where d.event_no = due.event_no and d.destination = $1
+ cross join lateral conversion_outbox.withdrawn_signals(
+         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+ where d.ctid = any (array(select ctid from due)) and d.event_no = due.event_no
 returning
   d.claim_no, due.rescued,
   d.tries, d.attempts, d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at,
-  conversion_outbox.withdrawn_signals(e) as withdrawn,
+  w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original,
   e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,

@@ -3,9 +3,10 @@
 -- $2 bigint       how many events at most
 -- $3 float8       lease, seconds
 -- $4 timestamptz  the time, or null for the database's own clock
--- The limit stands in a cte: in a nested loop it could be run again and claim more than it says.
+-- The limit stands in a cte: in a nested loop it could be run again and claim more than it says. The rows are locked, so
+-- their place (ctid) stands: reached by it, a claim costs the same however long the queue is.
 with due as materialized (
-  select event_no, lease_until is not null as rescued
+  select ctid, event_no, lease_until is not null as rescued
     from conversion_outbox.queue
    where event_no > $1 and (lease_until is null or lease_until < coalesce($4, now()))
    order by event_no
@@ -17,14 +18,16 @@ update conversion_outbox.queue q
        lease_until = coalesce($4, now()) + make_interval(secs => $3)
   from due
   join conversion_outbox.event e using (event_no)
- where q.event_no = due.event_no
+ cross join lateral conversion_outbox.withdrawn_signals(
+         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+ where q.ctid = any (array(select ctid from due)) and q.event_no = due.event_no
 returning
   q.claim_no, due.rescued,
   -- After a rescue some destinations may be done already.
   case when q.claim_no > 1
     then (select array_agg(d.destination) from conversion_outbox.delivery d where d.event_no = q.event_no)
   end as done,
-  conversion_outbox.withdrawn_signals(e) as withdrawn,
+  w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original,
   e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,

@@ -3,7 +3,9 @@
 select e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,
   e.traceparent, e.tracestate,
-  conversion_outbox.withdrawn_signals(e) as withdrawn,
+  w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original
 from conversion_outbox.event e
+ cross join lateral conversion_outbox.withdrawn_signals(
+         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
 where e.event_id = $1
