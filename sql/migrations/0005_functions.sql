@@ -1,23 +1,35 @@
 -- What an application, an operator and a privacy officer may ask for, in sql.
 set local role conversion_outbox_owner;
 
+create function conversion_outbox.permit_words(permit integer) returns text[]
+language sql immutable parallel safe
+as $$
+  -- The bits in the order of the worker's data kinds; the advertising signals above them are left out.
+  select array_agg(word order by bit)
+    from unnest(array['event', 'click_id', 'email', 'phone', 'name', 'address', 'demographics', 'external_id', 'ip_address', 'user_agent'])
+         with ordinality as kinds (word, bit)
+   where permit & (1 << (bit - 1)::integer) <> 0
+$$;
+comment on function conversion_outbox.permit_words is 'The data kinds that a payload was allowed to hold, spelled out.';
+
 -- Every event at every destination: deliveries that exist, and those still to be made from the queue.
 create view conversion_outbox.delivery_log as
   select e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at,
          d.destination, n.platform, d.state, d.reason, d.tried_at, d.settled_at, d.response_code, d.error_code,
-         d.duration_ms, d.tries, d.attempts, d.due_at, d.payload_hash, d.trace_id, d.permit
+         d.duration_ms, d.tries, d.attempts, d.due_at, d.payload_hash, d.trace_id,
+         conversion_outbox.permit_words(d.permit) as allowed_data
     from conversion_outbox.delivery d
     join conversion_outbox.event e using (event_no)
     left join conversion_outbox.destination n on n.name = d.destination
   union all
   select e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at,
-         n.name, n.platform, 'pending', null, null, null, null, null, null, 0, 0, e.recorded_at, null, null, null
+         n.name, n.platform, 'pending', null, null, null, null, null, null, 0::smallint, 0::smallint, e.recorded_at, null, null, null
     from conversion_outbox.queue q
     join conversion_outbox.event e using (event_no)
     cross join conversion_outbox.destination n
    where n.enabled
      and not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name);
-comment on view conversion_outbox.delivery_log is 'What was sent, what waits and what did not leave: event, platform, send time, state, response code, payload hash. No personal data.';
+comment on view conversion_outbox.delivery_log is 'What was sent, what waits and what did not leave: event, platform, send time, state, response code, payload hash, and which kinds of data the payload was allowed to hold. No personal data.';
 
 create view conversion_outbox.delivery_attempt as
   select a.event_no, a.destination, a.try_no, a.outcome, a.counted, a.tried_at, a.duration_ms, a.response_code, a.error_code,

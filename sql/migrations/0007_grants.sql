@@ -17,6 +17,10 @@ grant execute on function conversion_outbox.withdraw_consent to conversion_outbo
 grant execute on function conversion_outbox.erase_subject to conversion_outbox_privacy;
 grant execute on function conversion_outbox.resume_destination to conversion_outbox_operator;
 
+-- Views call it with the rights of whoever reads them.
+grant execute on function conversion_outbox.permit_words
+  to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
+
 -- The worker reads events and writes what became of them. It deletes queue rows only: history is not its to remove.
 grant select on conversion_outbox.event, conversion_outbox.withdrawal, conversion_outbox.repeat to conversion_outbox_worker;
 grant select, update, delete on conversion_outbox.queue to conversion_outbox_worker;

@@ -17,7 +17,7 @@ pub struct WorkerConfig {
     pub lease: Duration,
     /// Pause after a claim that found work. Default 20 ms.
     pub poll_min: Duration,
-    /// Pause after claims that found nothing, grown from the shortest. Default 1 s: the most an idle worker adds to latency.
+    /// Pause after claims that found nothing, grown from the shortest. Default 250 ms: the most an idle worker adds to latency; an empty look costs PostgreSQL 0.05 ms.
     pub poll_max: Duration,
     /// How often abandoned leases and late events are looked for. Default 5 s.
     pub sweep: Duration,
@@ -49,7 +49,7 @@ impl Default for WorkerConfig {
             batch_events: 200,
             lease: Duration::from_secs(60),
             poll_min: Duration::from_millis(20),
-            poll_max: Duration::from_secs(1),
+            poll_max: Duration::from_millis(250),
             sweep: Duration::from_secs(5),
             flush: Duration::from_millis(10),
             flush_rows: 500,

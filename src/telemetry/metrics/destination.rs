@@ -130,10 +130,12 @@ impl DestinationMetrics {
             .iter()
             .zip(0..)
             .find(|(word, _)| **word == to);
-        if let Some((_, value)) = value {
-            self.0.circuit.set(value);
+        // Setting gives back what it was before: staying as it is is no transition.
+        if let Some((_, value)) = value
+            && self.0.circuit.set(value) != value
+        {
+            self.0.circuit_transitions.add(to, 1);
         }
-        self.0.circuit_transitions.add(to, 1);
     }
 
     /// Whether the destination waits for a person or a new credential.
