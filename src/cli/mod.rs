@@ -59,6 +59,13 @@ enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show for one event what would be sent where, without sending it.
+    ///
+    /// With --event neither database nor secrets are needed: nothing counts as withdrawn, and the event that
+    /// depends_on names counts as sent, with the business id that its derived id tells (order_paid:order-1042) or else
+    /// the event's own. With --event-id withdrawals count.
+    ///
+    /// A decision "send" with a reason (in_the_future, waiting_for_original) is sent once that reason has passed. An event that the
+    /// database would refuse is refused here too, in the same words and with exit code 1.
     Preview(preview::Args),
     /// Show destinations, their backlog, holds and totals.
     Status(status::Args),

@@ -15,11 +15,6 @@ use crate::decide::Surroundings;
 use crate::event::OutboxEvent;
 use crate::preview::{self, Preview, row};
 
-/// With --event neither database nor secrets are needed: nothing was withdrawn, and an event named by depends_on is
-/// taken as sent. With --event-id withdrawals count.
-///
-/// A decision "send" with a reason (in_the_future, waiting_for_original) is sent once that reason has passed.
-/// An event that the database would refuse is refused here with the same words and exit code 1.
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["event", "event_id"])))]
 pub(super) struct Args {
@@ -120,13 +115,13 @@ fn readable(preview: &Preview) -> String {
         let line = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         text.push_str(&format!(
             "  {} {}\n",
-            line(&request["method"]),
-            line(&request["url"])
+            line(&request.method),
+            line(&request.url)
         ));
-        for (name, value) in request["headers"].as_object().into_iter().flatten() {
+        for (name, value) in request.headers.as_object().into_iter().flatten() {
             text.push_str(&format!("  {name}: {}\n", line(value)));
         }
-        for line in format!("{:#}", request["body"]).lines() {
+        for line in format!("{:#}", request.body).lines() {
             text.push_str(&format!("  {line}\n"));
         }
     }

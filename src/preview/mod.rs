@@ -28,11 +28,24 @@ pub struct Preview {
     pub decision: Verdict,
     /// Why, one of [`Reason`]'s texts; null when it is simply sent.
     pub reason: Option<&'static str>,
-    /// The requests, each `{"method", "url", "headers", "body"}` with the credential shown as `***`.
-    pub requests: Vec<Value>,
+    /// What would be sent.
+    pub requests: Vec<Request>,
     /// The field that our own check found wrong.
     #[serde(skip)]
     pub field: Option<&'static str>,
+}
+
+/// A request as a person may read it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Request {
+    /// HTTP method.
+    pub method: Value,
+    /// Address, with secret query parameters shown as `***`.
+    pub url: Value,
+    /// Headers by name, the credential shown as `***`.
+    pub headers: Value,
+    /// The JSON body.
+    pub body: Value,
 }
 
 /// The decision in one word.
@@ -131,9 +144,16 @@ fn sent(
     waits_for: Option<Reason>,
 ) -> Preview {
     let settings = &destination.settings;
-    let request = settings.request(&destination.base_url, &[&sendable.item]);
+    let mut masked = send::masked(&settings.request(&destination.base_url, &[&sendable.item]));
+    let mut part = |key: &str| masked[key].take();
+    let request = Request {
+        method: part("method"),
+        url: part("url"),
+        headers: part("headers"),
+        body: part("body"),
+    };
     Preview {
-        requests: vec![send::masked(&request)],
+        requests: vec![request],
         ..bare(destination, Verdict::Send, waits_for)
     }
 }

@@ -1,13 +1,9 @@
 //! Migrations against a real server: once, twice, at once, by a plain login, and by another tool.
 
-use std::process::Command;
-
-use conversion_outbox::config::database::DatabaseConfig;
-use conversion_outbox::config::secret::SecretRef;
 use conversion_outbox::db::connect::Database;
 use conversion_outbox::db::migrate::{self, MIGRATIONS, MigrateError, SchemaError, StepState};
-use conversion_outbox::sandbox::postgres::{Options, Postgres};
-use tempfile::TempDir;
+
+use crate::server::Server;
 
 const ALL: std::ops::RangeInclusive<u32> = 1..=7;
 
@@ -138,46 +134,4 @@ async fn a_printed_script_is_as_good() {
             .expect("nothing to do")
             .is_empty()
     );
-}
-
-struct Server {
-    postgres: Postgres,
-    folder: TempDir,
-}
-
-impl Server {
-    fn start() -> Server {
-        Server {
-            postgres: Postgres::start(Options::default()).expect("PostgreSQL is installed"),
-            folder: tempfile::tempdir().expect("a folder"),
-        }
-    }
-
-    fn open(&self, login: &str, database: &str) -> Database {
-        let url = self
-            .postgres
-            .url(database)
-            .replace("postgres@", &format!("{login}@"));
-        let file = self.folder.path().join(format!("{login}-{database}"));
-        std::fs::write(&file, url).expect("written");
-        Database::open(&DatabaseConfig::new(SecretRef::file(file))).expect("a valid configuration")
-    }
-
-    fn psql(&self, database: &str, sql: &str) {
-        let output = Command::new(self.postgres.bin_dir().join("psql"))
-            .args([
-                "-qv",
-                "ON_ERROR_STOP=1",
-                "-c",
-                sql,
-                &self.postgres.url(database),
-            ])
-            .output()
-            .expect("psql runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
 }

@@ -1,0 +1,61 @@
+//! A private PostgreSQL for one test, where a test needs roles or databases of its own.
+
+use std::process::Command;
+
+use conversion_outbox::config::database::DatabaseConfig;
+use conversion_outbox::config::secret::SecretRef;
+use conversion_outbox::db::connect::Database;
+use conversion_outbox::sandbox::postgres::{Options, Postgres};
+use tempfile::TempDir;
+
+/// A cluster of its own, and a folder for what a test writes.
+pub(crate) struct Server {
+    postgres: Postgres,
+    /// Deleted with the server.
+    pub(crate) folder: TempDir,
+}
+
+impl Server {
+    /// Starts an empty one.
+    pub(crate) fn start() -> Server {
+        Server {
+            postgres: Postgres::start(Options::default()).expect("PostgreSQL is installed"),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// One of its databases, as this login.
+    pub(crate) fn open(&self, login: &str, database: &str) -> Database {
+        let url = self
+            .postgres
+            .url(database)
+            .replace("postgres@", &format!("{login}@"));
+        let file = self.folder.path().join(format!("{login}-{database}"));
+        std::fs::write(&file, url).expect("written");
+        Database::open(&DatabaseConfig::new(SecretRef::file(file))).expect("a valid configuration")
+    }
+
+    /// The address of one of its databases, for the superuser.
+    pub(crate) fn url(&self, database: &str) -> String {
+        self.postgres.url(database)
+    }
+
+    /// Runs statements as the superuser.
+    pub(crate) fn psql(&self, database: &str, sql: &str) {
+        let output = Command::new(self.postgres.bin_dir().join("psql"))
+            .args([
+                "-qv",
+                "ON_ERROR_STOP=1",
+                "-c",
+                sql,
+                &self.postgres.url(database),
+            ])
+            .output()
+            .expect("psql runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
