@@ -28,9 +28,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
     let shape: Vec<(usize, bool)> = (0..columns)
         .map(|column| {
             let width = cells(column).map(|cell| cell.chars().count()).max();
-            let is_number = cells(column)
-                .skip(1)
-                .all(|cell| cell == "-" || cell.starts_with(|first: char| first.is_ascii_digit()));
+            let is_number = cells(column).skip(1).all(|cell| is_number(cell));
             (width.unwrap_or(0), is_number)
         })
         .collect();
@@ -49,6 +47,14 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
         .collect()
 }
 
+/// A number, a number with a unit (`12m`), or the `-` of one that is missing.
+fn is_number(cell: &str) -> bool {
+    let digits = cell
+        .strip_suffix(|last: char| last.is_ascii_alphabetic())
+        .unwrap_or(cell);
+    cell == "-" || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,9 +64,9 @@ mod tests {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let text = table(&[
             row(["name", "n"]),
-            row(["ga4", "12"]),
-            row(["meta-eu", "-"]),
+            row(["ga4", "12m"]),
+            row(["0001_eu", "-"]),
         ]);
-        assert_eq!(text, "name      n\nga4      12\nmeta-eu   -\n");
+        assert_eq!(text, "name       n\nga4      12m\n0001_eu    -\n");
     }
 }

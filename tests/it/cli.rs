@@ -254,10 +254,12 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
         "{}",
         said.err
     );
+    let said = run(&["migrate", "status"]);
     assert!(
-        run(&["migrate", "status"])
-            .out
-            .contains("0001_roles      pending")
+        said.out.contains("0001_roles      pending"),
+        "{}{}",
+        said.out,
+        said.err
     );
     let only_url = [("OWNER_URL", server.url("postgres"))];
     let said = desk.run_with(
@@ -285,7 +287,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
            ('meta', 'meta', 'credential', '190/463', 'replace the token', now(), now()), ('ga4', 'ga4', null, null, null, null, null);
          insert into conversion_outbox.delivery_total values ('meta', 'accepted', 1, 3, 1), ('meta', 'accepted', 2, 2, 0)",
     );
-    insert(&server, &event());
+    assert_eq!(server.try_insert(&event()), Ok(()));
     let status: Value = serde_json::from_str(&run(&["status", "--json"]).out).expect("json");
     let meta = &status["destinations"][1];
     assert_eq!(meta["name"], "meta");
@@ -340,7 +342,7 @@ fn a_stored_event_is_previewed_as_its_file_is() {
     odd["occurred_at"] = json!("2026-11-23T09:00:00.1234567+01:00");
     odd["properties"] = json!([]);
     for event in [event(), odd] {
-        insert(&server, &event);
+        assert_eq!(server.try_insert(&event), Ok(()));
         desk.write("stored.json", &event.to_string());
         let now = ["--json", "--now", "2026-11-23T10:00:00Z"];
         let of_file = run(&[&["preview", "--event", "stored.json"][..], &now].concat());
@@ -368,24 +370,6 @@ fn event() -> Value {
             "ad_storage": "granted", "analytics_storage": "granted", "ad_user_data": "granted", "ad_personalization": "granted",
         },
     })
-}
-
-/// As an application inserts it.
-fn insert(server: &Server, event: &Value) {
-    let columns = event
-        .as_object()
-        .expect("an object")
-        .keys()
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    server.psql(
-        "postgres",
-        &format!(
-            "insert into conversion_outbox.event ({columns}) select {columns}
-               from jsonb_populate_record(null::conversion_outbox.event, $event${event}$event$)"
-        ),
-    );
 }
 
 /// A folder with a configuration and an event, where commands are run.

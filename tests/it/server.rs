@@ -6,6 +6,7 @@ use conversion_outbox::config::database::DatabaseConfig;
 use conversion_outbox::config::secret::SecretRef;
 use conversion_outbox::db::connect::Database;
 use conversion_outbox::sandbox::postgres::{Options, Postgres};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A cluster of its own, and a folder for what a test writes.
@@ -42,20 +43,43 @@ impl Server {
 
     /// Runs statements as the superuser.
     pub(crate) fn psql(&self, database: &str, sql: &str) {
+        let said = self.try_psql(database, sql);
+        assert_eq!(said, Ok(()), "{sql}");
+    }
+
+    /// Runs statements as the superuser, or gives what the server said against them.
+    pub(crate) fn try_psql(&self, database: &str, sql: &str) -> Result<(), String> {
         let output = Command::new(self.postgres.bin_dir().join("psql"))
             .args([
-                "-qv",
+                "-Xqv",
                 "ON_ERROR_STOP=1",
+                "-v",
+                "VERBOSITY=verbose",
                 "-c",
                 sql,
-                &self.postgres.url(database),
             ])
+            .arg(self.postgres.url(database))
             .output()
             .expect("psql runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// Inserts an event as an application does, or gives what the server said against it.
+    pub(crate) fn try_insert(&self, event: &Value) -> Result<(), String> {
+        let keys: Vec<&str> = event
+            .as_object()
+            .expect("an object")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        let columns = keys.join(", ");
+        let sql = format!(
+            "insert into conversion_outbox.event ({columns}) select {columns}
+               from jsonb_populate_record(null::conversion_outbox.event, $event${event}$event$)"
         );
+        self.try_psql("postgres", &sql)
     }
 }
