@@ -1,5 +1,6 @@
 //! Arguments, one command, an exit code. The only place that knows exit codes and prints errors.
 
+use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -55,25 +56,26 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    error
-        .chain()
-        .find_map(|cause| {
-            let is_config = cause.is::<Faults>()
-                || cause.is::<OpenError>()
-                || cause.is::<SecretError>()
-                || cause.is::<UnusableSecrets>();
-            is_config.then_some(BAD_CONFIG).or_else(|| {
-                let database = match (cause.downcast_ref(), cause.downcast_ref()) {
-                    (Some(MigrateError::Database(database)), _) => Some(database),
-                    (_, Some(SchemaError::Database(database))) => Some(database),
-                    (_, Some(_)) => return Some(UNAVAILABLE),
-                    _ => cause.downcast_ref::<DatabaseError>(),
-                };
-                match database? {
-                    DatabaseError::Unreachable(_) | DatabaseError::Broken(_) => Some(UNAVAILABLE),
-                    DatabaseError::Refused(_) => None,
-                }
-            })
-        })
-        .unwrap_or(FAILED)
+    error.chain().find_map(code_of).unwrap_or(FAILED)
+}
+
+/// The code of one cause, if it has one of its own.
+fn code_of(cause: &(dyn Error + 'static)) -> Option<u8> {
+    let is_config = cause.is::<Faults>()
+        || cause.is::<OpenError>()
+        || cause.is::<SecretError>()
+        || cause.is::<UnusableSecrets>();
+    if is_config {
+        return Some(BAD_CONFIG);
+    }
+    let database = match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(MigrateError::Database(database)), _) => database,
+        (_, Some(SchemaError::Database(database))) => database,
+        (_, Some(_)) => return Some(UNAVAILABLE),
+        _ => cause.downcast_ref()?,
+    };
+    match database {
+        DatabaseError::Unreachable(_) | DatabaseError::Broken(_) => Some(UNAVAILABLE),
+        DatabaseError::Refused(_) => None,
+    }
 }

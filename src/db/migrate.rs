@@ -4,14 +4,12 @@
 //! looks again at what is applied, so any number of migrators may run at once, also through PgBouncer in transaction
 //! mode, where a lock of the session would be lost. The worker never migrates: it only asks [`check`].
 
-use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
@@ -19,27 +17,8 @@ use tokio_postgres::error::SqlState;
 use super::connect::Database;
 use super::error::DatabaseError;
 
-/// Declares the migrations, oldest first: their version is their place, counted from 1.
-macro_rules! migrations {
-    ($($version:literal $name:literal,)+) => {
-        &[$(Migration {
-            version: $version,
-            name: $name,
-            text: include_str!(concat!("../../sql/migrations/", $name, ".sql")),
-        },)+]
-    };
-}
-
-/// Every migration, oldest first. One that was released never changes; what it got wrong, a later one mends.
-pub const MIGRATIONS: &[Migration] = migrations![
-    1 "0001_roles",
-    2 "0002_event",
-    3 "0003_delivery",
-    4 "0004_insert",
-    5 "0005_functions",
-    6 "0006_state",
-    7 "0007_grants",
-];
+mod text;
+pub use text::{MIGRATIONS, Migration, script};
 
 /// The schema versions this program works with.
 pub const SUPPORTED: RangeInclusive<u32> = 7..=7;
@@ -47,25 +26,11 @@ pub const SUPPORTED: RangeInclusive<u32> = 7..=7;
 /// How long one migrator waits for another.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a statement of a migration may wait for a lock, and with it everybody who comes after it.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Guards the migrations of one database: the letters "outbox" as a number.
 const LOCK_KEY: i64 = 0x6f75_7462_6f78;
 
-const RECORD: &str = include_str!("../../sql/schema_migration.sql");
 const HAS_RECORD: &str = include_str!("../../sql/queries/has_schema_migration.sql");
 const APPLIED: &str = include_str!("../../sql/queries/applied_migrations.sql");
-
-/// One step of the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// Counted from 1, without gaps.
-    pub version: u32,
-    /// Name of its file, without the ending.
-    pub name: &'static str,
-    text: &'static str,
-}
 
 /// One migration as it stands in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -205,24 +170,6 @@ pub async fn status(database: &Database) -> Result<Vec<Step>, DatabaseError> {
     Ok(known.chain(newer).collect())
 }
 
-/// Plain SQL that does what [`up`] does with these versions, for people and for other migration tools.
-pub fn script(versions: RangeInclusive<u32>) -> String {
-    let mut script = String::new();
-    for migration in MIGRATIONS
-        .iter()
-        .filter(|migration| versions.contains(&migration.version))
-    {
-        write!(
-            script,
-            "-- {}\nbegin;\n{}commit;\n\n",
-            migration.name,
-            migration.statements()
-        )
-        .expect("a string takes any text");
-    }
-    script
-}
-
 /// The version of the schema; nothing where there is none.
 pub async fn schema_version(database: &Database) -> Result<Option<u32>, DatabaseError> {
     let recorded = read_recorded(database).await?;
@@ -245,32 +192,6 @@ struct Recorded {
     name: String,
     checksum: String,
     applied_at: DateTime<Utc>,
-}
-
-impl Migration {
-    /// SHA-256 of its text, in hexadecimal.
-    fn checksum(&self) -> String {
-        Sha256::digest(self.text)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-
-    /// Everything between `begin` and `commit`.
-    fn statements(&self) -> String {
-        let Migration {
-            version,
-            name,
-            text,
-        } = self;
-        let record = if *version == 1 { RECORD } else { "" };
-        format!(
-            "set local lock_timeout = {};\n{text}\n{record}\n\
-             insert into conversion_outbox.schema_migration (version, name, checksum) values ({version}, '{name}', '{}');\n",
-            LOCK_TIMEOUT.as_millis(),
-            self.checksum(),
-        )
-    }
 }
 
 /// Waits for other migrators. Afterwards a statement may take its time (an index of a large table does), but not wait.
@@ -353,48 +274,5 @@ fn state_of(migration: &Migration, recorded: &[Recorded]) -> StepState {
         None => StepState::Pending,
         Some(found) if found.checksum == migration.checksum() => StepState::Applied,
         Some(_) => StepState::Changed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_count_from_one_as_their_files_do() {
-        for (expected, migration) in (1..).zip(MIGRATIONS) {
-            assert_eq!(migration.version, expected);
-            assert!(migration.name.starts_with(&format!("{expected:04}_")));
-        }
-        assert_eq!(MIGRATIONS.len(), *SUPPORTED.end() as usize);
-    }
-
-    #[test]
-    fn every_file_of_the_folder_is_a_migration() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/migrations");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .expect("the folder of migrations")
-            .map(|entry| {
-                entry
-                    .expect("an entry")
-                    .file_name()
-                    .into_string()
-                    .expect("plain")
-            })
-            .collect();
-        files.sort();
-        let names: Vec<String> = MIGRATIONS
-            .iter()
-            .map(|one| format!("{}.sql", one.name))
-            .collect();
-        assert_eq!(files, names);
-    }
-
-    #[test]
-    fn a_script_holds_the_versions_asked_for() {
-        let script = script(2..=3);
-        assert_eq!(script.matches("\ncommit;\n").count(), 2);
-        assert!(script.starts_with("-- 0002_event\nbegin;\n"));
-        assert!(!script.contains("create table conversion_outbox.schema_migration"));
     }
 }

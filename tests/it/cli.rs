@@ -1,16 +1,9 @@
 //! The commands as processes: exit codes, what is said where, and that no secret is ever said.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use crate::desk::{CANARY, Desk, event};
 use crate::server::Server;
-
-/// Recognisable wherever it should not be.
-const CANARY: &str = "canary-7f3a9c";
 
 const CONFIG: &str = "
 [database]
@@ -360,69 +353,4 @@ fn a_stored_event_is_previewed_as_its_file_is() {
         );
     }
     assert_eq!(run(&["preview", "--event-id", "unknown"]).code, 1);
-}
-
-fn event() -> Value {
-    json!({
-        "event_name": "order_paid", "business_id": "order-1042", "occurred_at": "2026-11-23T09:00:00Z",
-        "value": "49.90", "currency": "EUR", "user_data": { "email": "jane@example.com" },
-        "consent": {
-            "ad_storage": "granted", "analytics_storage": "granted", "ad_user_data": "granted", "ad_personalization": "granted",
-        },
-    })
-}
-
-/// A folder with a configuration and an event, where commands are run.
-struct Desk(TempDir);
-
-/// What a command said.
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Desk {
-    fn new(config: &str) -> Desk {
-        let desk = Desk(tempfile::tempdir().expect("a folder"));
-        desk.write("config.toml", config);
-        desk.write("event.json", &event().to_string());
-        desk
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).expect("written");
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Said {
-        self.run_with(args, &[])
-    }
-
-    /// Whatever is run, the canary is not said.
-    fn run_with(&self, args: &[&str], variables: &[(&str, String)]) -> Said {
-        let output: Output = Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
-            .args(args)
-            .env_clear()
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.0.path())
-            .output()
-            .expect("the command runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let said = Said {
-            code: output.status.code().expect("an exit code"),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        };
-        assert!(
-            !said.out.contains(CANARY) && !said.err.contains(CANARY),
-            "{args:?}: {}{}",
-            said.out,
-            said.err
-        );
-        said
-    }
 }
