@@ -1,7 +1,7 @@
 //! What would be sent for one event, without sending it: the decision of every destination and the exact request.
 //!
 //! Judges an event as at its first try. Needs no database and no secret. Not a second set of rules: it asks
-//! [`decide`](crate::decide::decide) as the worker does.
+//! [`decide`] as the worker does.
 
 pub mod row;
 
