@@ -26,6 +26,8 @@ pub const DATASET: &str = "100200300400500";
 /// The GA4 stream of the demo.
 pub const STREAM: &str = "G-DEMO12345";
 
+const WAITING: &str = include_str!("../../sql/demo/waiting.sql");
+
 /// Two, to show that replicas do not get in one another's way.
 const WORKERS: usize = 2;
 
@@ -115,7 +117,7 @@ impl Stage {
         self.folder.join("demo.toml")
     }
 
-    /// How to stop a server that was kept.
+    /// Why a worker ended before it was told to.
     pub fn is_over(&mut self) -> Option<anyhow::Error> {
         match self.workers.try_join_next()? {
             Ok(Ok(())) => None,
@@ -159,17 +161,30 @@ impl Stage {
                 return Err(error.context("a worker ended"));
             }
             if tokio::time::Instant::now() >= deadline {
-                for row in self.database.query("select destination||' '||coalesce(reason,'-')||' '||event_name||' '||tries||' '||attempts||' due '||coalesce(due_at::text,'-')||' '||coalesce(error_code,'-')||' n='||count(*) from conversion_outbox.delivery_log l where state='pending' group by destination,reason,event_name,tries,attempts,due_at,error_code limit 30", &[]).await? { eprintln!("DBG {}", row.get::<_, String>(0)); }
-                for row in self.database.query("select q.event_no||' claim '||q.claim_no||' lease '||coalesce(lease_until::text,'-')||' now '||now() from conversion_outbox.queue q limit 10", &[]).await? { eprintln!("DBQ {}", row.get::<_, String>(0)); }
-                for row in self.database.query("select d.event_no||' '||destination||' claim '||d.claim_no||' lease '||coalesce(lease_until::text,'-')||' due '||due_at||' intent '||coalesce(intent_at::text,'-') from conversion_outbox.delivery d where state='pending' limit 10", &[]).await? { eprintln!("DBP {}", row.get::<_, String>(0)); }
+                anyhow::bail!(
+                    "waited {} s in vain: {what}.{}",
+                    patience.as_secs(),
+                    self.waiting().await?
+                );
             }
-            anyhow::ensure!(
-                tokio::time::Instant::now() < deadline,
-                "waited {} s in vain: {what}",
-                patience.as_secs()
-            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What is pending, for an error message.
+    async fn waiting(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for row in self.database.query(WAITING, &[]).await? {
+            text.push_str(&format!(
+                "\n  {} {} {}: {} deliveries, up to {} tries",
+                row.try_get::<_, &str>("destination")?,
+                row.try_get::<_, &str>("reason")?,
+                row.try_get::<_, &str>("event_name")?,
+                row.try_get::<_, i64>("deliveries")?,
+                row.try_get::<_, i16>("tries")?,
+            ));
+        }
+        Ok(text)
     }
 
     /// Drains the workers and takes everything down.
