@@ -50,6 +50,13 @@ pub fn parse(raw: &str) -> Option<Currency> {
     })
 }
 
+/// Every code, in no particular order.
+pub fn all() -> impl Iterator<Item = Currency> {
+    BY_MINOR_UNITS
+        .iter()
+        .flat_map(|(_, codes)| codes.iter().map(|code| Currency(code)))
+}
+
 /// ISO 4217 list one by decimals, each part sorted. State of 2026: with XAD, XCG and ZWG; without ANG, BGN, HRK, CUC,
 /// SLL and ZWL.
 const BY_MINOR_UNITS: [(u8, &[&str]); 4] = [(2, TWO), (0, ZERO), (3, THREE), (4, FOUR)];

@@ -24,8 +24,9 @@ create table conversion_outbox.event (
 
   constraint event_id_is_unique unique (event_id),
   constraint event_id_is_printable check (char_length(event_id) between 1 and 128 and event_id !~ '[[:cntrl:]]'),
-  constraint event_name_is_snake_case check (event_name ~ '^[a-z][a-z0-9_]{0,39}$'),
+  constraint event_name_is_snake_case check (event_name ~ '^[a-z][a-z0-9_]*$' and char_length(event_name) <= 40),
   constraint business_id_is_printable check (char_length(business_id) between 1 and 128 and business_id !~ '[[:cntrl:]]'),
+  constraint occurred_at_is_a_time check (occurred_at between '0001-01-01 00:00+00' and '9999-12-31 00:00+00'),
   constraint value_and_currency_go_together check ((value is null) = (currency is null)),
   constraint value_is_a_finite_amount check (value >= 0 and value < 'Infinity'),
   constraint currency_is_three_letters check (currency ~ '^[A-Z]{3}$'),

@@ -74,6 +74,8 @@ comment on column conversion_outbox.delivery.permit is 'Bit set of the data kind
 comment on column conversion_outbox.delivery.tried_at is 'When the last request was sent.';
 comment on column conversion_outbox.delivery.first_tried_at is 'When the first request was sent, where there was more than one: the platform''s deduplication window counts from here.';
 comment on column conversion_outbox.delivery.intent_at is 'Written before a request to a platform that does not deduplicate: a crash after it leaves uncertain, not a second conversion.';
+comment on column conversion_outbox.delivery.due_at is 'When a pending delivery is to be tried (again).';
+comment on column conversion_outbox.delivery.lease_until is 'The delivery is one worker''s until then; null when nobody holds it.';
 comment on column conversion_outbox.delivery.payload_hash is 'SHA-256 of this event''s part of the request body.';
 
 create table conversion_outbox.attempt (

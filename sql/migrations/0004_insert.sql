@@ -1,15 +1,18 @@
 -- The door: every insert passes these triggers, whether it comes as plain sql or through enqueue().
+-- They run in the order of their names: check_event, skip_repeat, and at the end of the statement queue_events.
 -- A mistake in a mandatory field raises an error of class OB that names field, rule and fix, and never the value.
 -- A mistake in an optional field never aborts an order: it becomes a warning on the row.
+-- An order waits for all of this. So what runs for every row is plain expressions on new; queries and functions that
+-- take the row as an argument stand where something is odd already.
 set local role conversion_outbox_owner;
 
 create function conversion_outbox.derive_event_id(event_name text, business_id text) returns text
 language sql immutable parallel safe
 as $$
-  -- Event names hold no colon, so no two pairs share an id. A very long business id is replaced by its digest.
+  -- Event names hold neither : nor #, so no two pairs share an id. A very long business id is replaced by its digest.
   select case
     when char_length(event_name) + char_length(business_id) < 128 then event_name || ':' || business_id
-    else event_name || ':' || encode(sha256(convert_to(business_id, 'UTF8')), 'hex')
+    else event_name || '#' || encode(sha256(convert_to(business_id, 'UTF8')), 'hex')
   end
 $$;
 comment on function conversion_outbox.derive_event_id is 'The event_id that is used when an application gives none: the same for the same name and business id, for ever.';
@@ -51,16 +54,54 @@ end
 $$;
 comment on function conversion_outbox.refuse is 'Raises the error of a mandatory field. It takes no value, so it can show none.';
 
--- What is wrong with the mandatory columns; raises, or returns nothing.
-create function conversion_outbox.check_mandatory(new conversion_outbox.event) returns void
-language plpgsql immutable
+create function conversion_outbox.known_keys(column_name text) returns text[]
+language sql immutable parallel safe
+as $$
+  select case column_name
+    when 'click_ids' then '{gclid,gbraid,wbraid,fbc,fbp,fbclid,li_fat_id,ttclid,ttp,msclkid,epik,sc_click_id,rdt_cid,ga_client_id,ga_session_id}'::text[]
+    when 'user_data' then '{email,phone,first_name,last_name,street,city,region,postal_code,country,date_of_birth,gender,external_id,company,job_title,ip_address,user_agent}'::text[]
+    when 'consent' then '{ad_storage,analytics_storage,ad_user_data,ad_personalization,given_at,source,version,legal_basis,region,gpc,tcf,gpp,decision}'::text[]
+  end
+$$;
+comment on function conversion_outbox.known_keys is 'The keys of a json column that somebody reads.';
+
+create function conversion_outbox.warning(field text, rule text) returns jsonb
+language sql immutable parallel safe
+as $$ select jsonb_build_array(jsonb_build_object('field', field, 'rule', rule)) $$;
+comment on function conversion_outbox.warning is 'One warning, as a list. It takes no value, so it can show none.';
+
+create function conversion_outbox.field_warnings(column_name text, fields jsonb) returns jsonb
+language sql immutable parallel safe
+as $$
+  -- The name of an unknown key is not repeated: it may be an e-mail address itself.
+  select coalesce(jsonb_agg(distinct w.warning), '[]')
+    from jsonb_each(fields) as f (key, part)
+   cross join lateral (select case
+           when f.key <> all (conversion_outbox.known_keys(column_name))
+             then jsonb_build_object('field', column_name, 'rule', 'has a key that no platform uses')
+           when column_name = 'user_data' and f.key in ('email', 'phone')
+             then case when f.part @? '$[*] ? (@.type() != "string" && @.type() != "number" && @.type() != "null")'
+               then jsonb_build_object('field', column_name || '.' || f.key, 'rule', 'not a text or a list of texts') end
+           when jsonb_typeof(f.part) not in ('string', 'number', 'null')
+             then jsonb_build_object('field', column_name || '.' || f.key, 'rule', 'not a text')
+         end) as w (warning)
+   where w.warning is not null
+$$;
+comment on function conversion_outbox.field_warnings is 'What is odd about the keys of a json column and the kinds of their values.';
+
+-- All rules about one row by itself. One function, since every further trigger costs as much as all of the rules.
+create function conversion_outbox.check_event() returns trigger
+language plpgsql security definer
 set search_path = conversion_outbox, pg_temp
 as $$
 declare
   signal text;
   decision jsonb;
+  found jsonb := '[]'::jsonb;
 begin
-  if new.event_name is null or new.event_name !~ '^[a-z][a-z0-9_]{0,39}$' then
+  -- Mandatory columns: a mistake raises.
+  new.currency := upper(btrim(new.currency));
+  if new.event_name is null or new.event_name !~ '^[a-z][a-z0-9_]*$' or char_length(new.event_name) > 40 then
     perform conversion_outbox.refuse('OB001', 'event_name', 'must be a snake_case name of 1 to 40 characters',
       'Use order_paid, lead_qualified, order_refunded, ... or your own name made of a-z, 0-9 and _.');
   end if;
@@ -106,38 +147,37 @@ begin
         'Pass {"decision": {"meta": ["event", "email"], "ga4": ["event", "click_id"]}}. Data kinds: event, click_id, email, phone, name, address, demographics, external_id, ip_address, user_agent.');
     end if;
   end if;
-  foreach signal in array array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization'] loop
-    if decision is not null and not new.consent ? signal then
-      continue;
-    end if;
-    if coalesce(new.consent ->> signal, '') not in ('granted', 'denied', 'unspecified') then
-      perform conversion_outbox.refuse('OB012', 'consent', signal || ' must be granted, denied or unspecified',
-        'Give all four signals (ad_storage, analytics_storage, ad_user_data, ad_personalization), or a legal "decision".');
-    end if;
-  end loop;
-end
-$$;
-comment on function conversion_outbox.check_mandatory is 'Raises OB001 to OB013 for a mistake in a mandatory column.';
+  if not array[new.consent ->> 'ad_storage', new.consent ->> 'analytics_storage', new.consent ->> 'ad_user_data',
+               new.consent ->> 'ad_personalization'] <@ '{granted,denied,unspecified}'::text[] then
+    foreach signal in array array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization'] loop
+      if coalesce(new.consent ->> signal, '') not in ('granted', 'denied', 'unspecified')
+         and (decision is null or new.consent ? signal) then
+        perform conversion_outbox.refuse('OB012', 'consent', signal || ' must be granted, denied or unspecified',
+          'Give all four signals (ad_storage, analytics_storage, ad_user_data, ad_personalization), or a legal "decision".');
+      end if;
+    end loop;
+  end if;
 
-create function conversion_outbox.warning(field text, rule text) returns jsonb
-language sql immutable parallel safe
-as $$ select jsonb_build_array(jsonb_build_object('field', field, 'rule', rule)) $$;
-
--- Oddities of the optional columns: what cannot be used at all is dropped, everything else stays and is warned of.
-create function conversion_outbox.mend_optional(new conversion_outbox.event) returns conversion_outbox.event
-language plpgsql immutable
-set search_path = conversion_outbox, pg_temp
-as $$
-declare
-  found jsonb := '[]';
-  key text;
-  part jsonb;
-begin
-  if new.traceparent is not null
-     and (new.traceparent !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}'
-          or new.traceparent ~ '^(ff|..-0{32}|..-.{32}-0{16})') then
+  new.event_id := coalesce(new.event_id, conversion_outbox.derive_event_id(new.event_name, new.business_id));
+  -- Optional columns: what cannot be used at all is dropped, everything else stays, and each oddity is listed.
+  new.recorded_at := clock_timestamp();
+  if new.occurred_at is null then
+    new.occurred_at := now();
+  elsif new.occurred_at not between '0001-01-01 00:00+00' and '9999-12-31 00:00+00' then
+    new.occurred_at := now();
+    found := found || conversion_outbox.warning('occurred_at', 'not a time of the years 1 to 9999; now() taken');
+  elsif new.occurred_at > new.recorded_at + interval '5 minutes' then
+    found := found || conversion_outbox.warning('occurred_at', 'lies in the future; it is sent once that time has come');
+  end if;
+  -- Taken apart by hand: bounded repeats in a regular expression cost more than all other checks together.
+  if new.traceparent not like '__-________________________________-________________-__%'
+     or char_length(replace(left(new.traceparent, 55), '-', '')) <> 52
+     or replace(left(new.traceparent, 55), '-', '') ~ '[^0-9a-f]'
+     or left(new.traceparent, 2) = 'ff'
+     or substr(new.traceparent, 4, 32) = '00000000000000000000000000000000'
+     or substr(new.traceparent, 37, 16) = '0000000000000000'
+     or (char_length(new.traceparent) > 55 and (left(new.traceparent, 2) = '00' or substr(new.traceparent, 56, 1) <> '-')) then
     new.traceparent := null;
-    new.tracestate := null;
     found := found || conversion_outbox.warning('traceparent', 'not a W3C trace context; dropped');
   end if;
   if char_length(new.tracestate) > 512 or (new.tracestate is not null and new.traceparent is null) then
@@ -148,114 +188,76 @@ begin
     new.depends_on := null;
     found := found || conversion_outbox.warning('depends_on', 'names the event itself; dropped');
   end if;
-  if new.action_source is not null and new.action_source not in (
+  if new.action_source not in (
        'website', 'app', 'physical_store', 'phone_call', 'chat', 'email', 'other', 'system_generated', 'business_messaging') then
     new.action_source := null;
     found := found || conversion_outbox.warning('action_source', 'not one of website, app, physical_store, phone_call, chat, email, other, system_generated, business_messaging; dropped');
   end if;
-  if new.page_url is not null and new.page_url !~* '^https?://[^[:space:]]+$' then
+  if new.page_url !~* '^https?://[^[:space:]]+$' then
     new.page_url := null;
     found := found || conversion_outbox.warning('page_url', 'not an http or https address; dropped');
   end if;
-  if new.occurred_at > clock_timestamp() + interval '5 minutes' then
-    found := found || conversion_outbox.warning('occurred_at', 'lies in the future; it is sent once that time has come');
-  end if;
 
+  new.properties := coalesce(new.properties, '{}');
   if jsonb_typeof(new.properties) <> 'object' then
     new.properties := '{}';
     found := found || conversion_outbox.warning('properties', 'not a json object; dropped');
   end if;
+  new.click_ids := coalesce(new.click_ids, '{}');
   if jsonb_typeof(new.click_ids) <> 'object' then
     new.click_ids := '{}';
     found := found || conversion_outbox.warning('click_ids', 'not a json object; dropped');
+  elsif new.click_ids - conversion_outbox.known_keys('click_ids') <> '{}' or new.click_ids @? 'strict $.* ? (@.type() != "string")' then
+    found := found || conversion_outbox.field_warnings('click_ids', new.click_ids);
   end if;
+  new.user_data := coalesce(new.user_data, '{}');
   if jsonb_typeof(new.user_data) <> 'object' then
     new.user_data := '{}';
     found := found || conversion_outbox.warning('user_data', 'not a json object; dropped');
+  elsif new.user_data - conversion_outbox.known_keys('user_data') <> '{}' or new.user_data @? 'strict $.* ? (@.type() != "string")' then
+    found := found || conversion_outbox.field_warnings('user_data', new.user_data);
   end if;
-
-  for key, part in select * from jsonb_each(new.click_ids) loop
-    if key not in ('gclid', 'gbraid', 'wbraid', 'fbc', 'fbp', 'fbclid', 'li_fat_id', 'ttclid', 'ttp', 'msclkid', 'epik',
-                   'sc_click_id', 'rdt_cid', 'ga_client_id', 'ga_session_id') then
-      found := found || conversion_outbox.warning('click_ids', 'has a key that no platform uses');
-    elsif jsonb_typeof(part) not in ('string', 'number', 'null') then
-      found := found || conversion_outbox.warning('click_ids.' || key, 'not a text');
-    end if;
-  end loop;
-  for key, part in select * from jsonb_each(new.user_data) loop
-    if key not in ('email', 'phone', 'first_name', 'last_name', 'street', 'city', 'region', 'postal_code', 'country',
-                   'date_of_birth', 'gender', 'external_id', 'company', 'job_title', 'ip_address', 'user_agent') then
-      found := found || conversion_outbox.warning('user_data', 'has a key that no platform uses');
-    elsif jsonb_typeof(part) = 'array' and key in ('email', 'phone') then
-      null;
-    elsif jsonb_typeof(part) not in ('string', 'number', 'null') then
-      found := found || conversion_outbox.warning('user_data.' || key, 'not a text');
-    elsif key = 'email' and part #>> '{}' !~ '^[[:space:]]*([^@[:space:]]+@[^@[:space:]]+\.[^@[:space:]]+|[0-9a-fA-F]{64})[[:space:]]*$' then
-      found := found || conversion_outbox.warning('user_data.email', 'does not look like an e-mail address or a SHA-256');
-    elsif key = 'phone' and part #>> '{}' !~ '^[[:space:]]*(\+?[^[:alpha:]]*([0-9][^[:alpha:]]*){7,}.*|[0-9a-fA-F]{64})$' then
-      found := found || conversion_outbox.warning('user_data.phone', 'does not look like a phone number or a SHA-256');
-    end if;
-  end loop;
-  for key, part in select * from jsonb_each(new.consent) loop
-    if key not in ('ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization', 'given_at', 'source', 'version',
-                   'legal_basis', 'region', 'gpc', 'tcf', 'gpp', 'decision') then
-      found := found || conversion_outbox.warning('consent', 'has a key that is not read');
-    end if;
-  end loop;
-  if new.consent ? 'gpc' and jsonb_typeof(new.consent -> 'gpc') <> 'boolean' then
+  if new.user_data @? '$.email[*] ? (!(@ like_regex "^\\s*(?:[^@\\s]+@[^@\\s]+\\.[^@\\s]+|[0-9a-fA-F]{64})\\s*$"))' then
+    found := found || conversion_outbox.warning('user_data.email', 'does not look like an e-mail address or a SHA-256');
+  end if;
+  if new.user_data @? '$.phone[*] ? (!(@ like_regex "^[^[:alpha:]]*(?:[0-9][^[:alpha:]]*){7}|^[0-9a-fA-F]{64}$"))' then
+    found := found || conversion_outbox.warning('user_data.phone', 'does not look like a phone number or a SHA-256');
+  end if;
+  if new.consent - conversion_outbox.known_keys('consent') <> '{}' then
+    found := found || conversion_outbox.warning('consent', 'has a key that is not read');
+  end if;
+  if jsonb_typeof(new.consent -> 'gpc') not in ('boolean', 'null') then
     found := found || conversion_outbox.warning('consent.gpc', 'not true or false; taken as true');
   end if;
 
-  if found <> '[]' then
-    new.warnings := found;
-  end if;
+  new.warnings := nullif(found, '[]');
   return new;
 end
 $$;
-comment on function conversion_outbox.mend_optional is 'Returns the row with unusable optional fields dropped and every oddity listed in warnings.';
+comment on function conversion_outbox.check_event is 'Raises OB001 to OB013 for a mistake in a mandatory column, fills in what was left out, drops unusable optional fields and lists oddities in warnings.';
 
--- Waits for another transaction that is inserting the same event right now, so that the repeat is seen as one.
--- A transaction takes at most 64 such locks, the server's default budget, however many events it inserts; beyond
--- that the unique constraint alone decides.
-create function conversion_outbox.wait_for_twin(event_id text) returns void
-language plpgsql
-set search_path = conversion_outbox, pg_temp
-as $$
-declare
-  taken integer := coalesce(nullif(current_setting('conversion_outbox.twin_locks', true), ''), '0')::integer;
-begin
-  if taken < 64 then
-    perform pg_advisory_xact_lock(hashtextextended(event_id, 4242));
-    perform set_config('conversion_outbox.twin_locks', (taken + 1)::text, true);
-  end if;
-end
-$$;
-
-create function conversion_outbox.before_event_insert() returns trigger
+create function conversion_outbox.skip_repeat() returns trigger
 language plpgsql security definer
 set search_path = conversion_outbox, pg_temp
 as $$
 declare
+  twins integer;
   standing conversion_outbox.event;
   differs text[];
 begin
-  new.currency := upper(btrim(new.currency));
-  perform conversion_outbox.check_mandatory(new);
-  new.event_id := coalesce(new.event_id, conversion_outbox.derive_event_id(new.event_name, new.business_id));
-  new.occurred_at := coalesce(new.occurred_at, now());
-  new.recorded_at := clock_timestamp();
-  new.user_data := coalesce(new.user_data, '{}');
-  new.click_ids := coalesce(new.click_ids, '{}');
-  new.properties := coalesce(new.properties, '{}');
-  new.warnings := null;
-  new := conversion_outbox.mend_optional(new);
-
-  perform conversion_outbox.wait_for_twin(new.event_id);
-  select * into standing from conversion_outbox.event e where e.event_id = new.event_id;
-  if not found then
+  -- Waits for another transaction that is inserting the same event right now, so that the repeat is seen as one.
+  -- A transaction takes at most 64 such locks, the server's default budget, however many events it inserts; beyond
+  -- that the unique constraint alone decides.
+  twins := coalesce(nullif(current_setting('conversion_outbox.twin_locks', true), ''), '0')::integer;
+  if twins < 64 then
+    perform pg_advisory_xact_lock(hashtextextended(new.event_id, 4242)),
+            set_config('conversion_outbox.twin_locks', (twins + 1)::text, true);
+  end if;
+  if not exists (select from conversion_outbox.event e where e.event_id = new.event_id) then
     return new;
   end if;
 
+  select * into strict standing from conversion_outbox.event e where e.event_id = new.event_id;
   differs := conversion_outbox.content_difference(standing, new);
   insert into conversion_outbox.repeat as r (event_id, duplicates, conflicts, differs)
   values (new.event_id, (differs = '{}')::integer, (differs <> '{}')::integer, differs)
@@ -267,9 +269,9 @@ begin
   return null;
 end
 $$;
-comment on function conversion_outbox.before_event_insert is 'Checks, mends, derives the id; turns a repeat into a count and skips the row.';
+comment on function conversion_outbox.skip_repeat is 'Turns a repeated event into a count and skips the row.';
 
-create function conversion_outbox.after_event_insert() returns trigger
+create function conversion_outbox.queue_events() returns trigger
 language plpgsql security definer
 set search_path = conversion_outbox, pg_temp
 as $$
@@ -279,10 +281,12 @@ begin
   return null;
 end
 $$;
-comment on function conversion_outbox.after_event_insert is 'Queues the new events, in the application''s own transaction.';
+comment on function conversion_outbox.queue_events is 'Queues the new events, in the application''s own transaction.';
 
-create trigger before_insert before insert on conversion_outbox.event
-  for each row execute function conversion_outbox.before_event_insert();
-create trigger after_insert after insert on conversion_outbox.event
+create trigger check_event before insert on conversion_outbox.event
+  for each row execute function conversion_outbox.check_event();
+create trigger skip_repeat before insert on conversion_outbox.event
+  for each row execute function conversion_outbox.skip_repeat();
+create trigger queue_events after insert on conversion_outbox.event
   referencing new table as inserted
-  for each statement execute function conversion_outbox.after_event_insert();
+  for each statement execute function conversion_outbox.queue_events();

@@ -80,8 +80,9 @@ end
 $$;
 comment on function conversion_outbox.time_or_null is 'The text as a time, or null when it is none: consent.given_at is the application''s own and may be odd.';
 
--- A withdrawal overrides every consent given before it; a consent that was given later stands. A set-returning function
--- without side effects, so that the planner writes its two index probes into the claim itself.
+-- A withdrawal overrides every consent given before it; a consent that was given later stands. No consent was given later
+-- than its event was written, whatever given_at says: a time in the future would make it irrevocable.
+-- A set-returning function without side effects, so that the planner writes its two index probes into the claim itself.
 create function conversion_outbox.withdrawn_signals(business_id text, external_id text, given_at text, recorded_at timestamptz)
 returns table (withdrawn text[])
 language sql stable
@@ -92,7 +93,7 @@ as $$
           select w.signals, w.withdrawn_at from conversion_outbox.withdrawal w
            where w.external_id = sha256(convert_to(withdrawn_signals.external_id, 'UTF8'))) taken_back
    cross join unnest(taken_back.signals) as s (signal)
-   where taken_back.withdrawn_at >= coalesce(conversion_outbox.time_or_null(given_at), recorded_at)
+   where taken_back.withdrawn_at >= least(conversion_outbox.time_or_null(given_at), recorded_at)
 $$;
 comment on function conversion_outbox.withdrawn_signals is 'One row: the consent signals that were taken back for an event''s business id or person since consent was given; null when none were.';
 
@@ -158,7 +159,7 @@ begin
   again.business_id := business_id;
   again.value := value;
   again.currency := upper(btrim(currency));
-  again.depends_on := depends_on;
+  again.depends_on := nullif(depends_on, event_id);
   again.properties := coalesce(properties, '{}');
   outcome := case when conversion_outbox.content_difference(standing, again) = '{}' then 'duplicate' else 'conflict' end;
   deliveries := conversion_outbox.event_deliveries(event_id);
@@ -224,7 +225,7 @@ begin
     values (sha256(convert_to(external_id, 'UTF8')), array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization']);
   else
     insert into conversion_outbox.withdrawal (business_id, signals)
-    select distinct b, array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization'] from unnest(business_ids) b;
+    select distinct b, array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization'] from unnest(business_ids) b where b is not null;
   end if;
 
   with erased as (

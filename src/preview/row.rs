@@ -96,7 +96,7 @@ pub fn derive_event_id(event_name: &str, business_id: &str) -> String {
     }
     let digest = Sha256::digest(business_id);
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{event_name}:{digits}")
+    format!("{event_name}#{digits}")
 }
 
 /// A snake_case name of 1 to 40 characters.
@@ -184,7 +184,7 @@ mod tests {
         // python3: hashlib.sha256(b"b" * 127).hexdigest()
         assert_eq!(
             derive_event_id("a", &"b".repeat(127)),
-            "a:7bdbefa63b6989e6a15abad9d52c0770bce07182a535b9a1b3d4c0e38c8b0856"
+            "a#7bdbefa63b6989e6a15abad9d52c0770bce07182a535b9a1b3d4c0e38c8b0856"
         );
     }
 }

@@ -1,9 +1,21 @@
 //! Everything that needs a database or a process. One binary, so that the library is linked once.
 
+mod catalog;
+mod claim;
 mod cli;
 mod desk;
 mod door;
 mod golden;
+mod harness;
+mod insert;
 mod migrate;
+mod plan;
+mod privacy;
+mod race;
+mod repeat;
+mod roles;
 mod server;
+mod settle;
 mod tls;
+mod warnings;
+mod work;

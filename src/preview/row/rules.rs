@@ -143,7 +143,7 @@ fn is_decision(decision: &Value) -> bool {
     })
 }
 
-/// Drops what `mend_optional` of the database drops with a warning.
+/// Drops what `check_event` of the database drops with a warning.
 pub(super) fn mend_optional(columns: &mut Columns) {
     let is_page = |url: &String| {
         let lower = url.to_ascii_lowercase();

@@ -290,6 +290,7 @@ fn system(action: &str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError 
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -348,7 +349,11 @@ mod tests {
 
     #[test]
     fn a_private_temporary_folder_is_seen() {
-        let private = tempfile::tempdir().expect("a temporary folder");
+        // The mode is set here: the one that tempfile gives depends on its version and the umask.
+        let private = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .expect("a temporary folder");
         assert!(!open_to_all(private.path()));
         assert!(open_to_all(Path::new("/")));
     }

@@ -1,0 +1,125 @@
+//! Claiming costs the same however much has been delivered before.
+
+use serde_json::Value;
+
+use crate::harness::{Outbox, Session};
+use crate::work::write_events;
+
+const CLAIM_EVENTS: &str = include_str!("../../sql/queries/claim_events.sql");
+const CLAIM_DUE: &str = include_str!("../../sql/queries/claim_due.sql");
+
+/// Settled events, enough that a sequential scan of them would show.
+const HISTORY: u32 = 200_000;
+
+#[tokio::test]
+async fn claim_cost_stays_flat_as_history_grows() {
+    let outbox = Outbox::new().await;
+    let admin = outbox.admin().await;
+    write_events(&outbox, 400).await;
+    admin
+        .run(
+            "delete from conversion_outbox.queue where event_no > 200;
+             insert into conversion_outbox.delivery (event_no, destination, state, reason, due_at)
+               select n, 'meta', 'pending', 'retry', now() - interval '1 hour' from generate_series(201, 400) n",
+        )
+        .await;
+    settle_history(&admin, 1000).await;
+    let before = costs(&admin).await;
+    settle_history(&admin, HISTORY).await;
+    let after = costs(&admin).await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(
+            (before.rows, after.rows),
+            (100, 100),
+            "{before:?} {after:?}"
+        );
+        // Each of some eight index accesses a row may have become a level deeper. A scan reads thousands of pages more.
+        assert!(
+            after.pages <= before.pages + 10 * after.rows,
+            "{before:?} {after:?}"
+        );
+        assert_eq!(after.scans, Vec::<String>::new());
+    }
+}
+
+/// What a statement read.
+#[derive(Debug)]
+struct Cost {
+    pages: i64,
+    rows: i64,
+    /// Tables that were read from end to end.
+    scans: Vec<String>,
+}
+
+/// What a claim of a hundred rows reads: fresh events, then waiting deliveries.
+async fn costs(admin: &Session) -> [Cost; 2] {
+    admin.run("vacuum (analyze) conversion_outbox.event, conversion_outbox.delivery, conversion_outbox.queue").await;
+    [
+        cost(
+            admin,
+            CLAIM_EVENTS,
+            "bigint, bigint, float8, timestamptz",
+            "0, 100, 60, null",
+        )
+        .await,
+        cost(
+            admin,
+            CLAIM_DUE,
+            "text, bigint, float8, timestamptz",
+            "'meta', 100, 60, null",
+        )
+        .await,
+    ]
+}
+
+async fn cost(admin: &Session, query: &str, types: &str, params: &str) -> Cost {
+    admin
+        .run(&format!("begin; prepare claim ({types}) as {query}"))
+        .await;
+    let plan: Value = admin
+        .one(&format!(
+            "explain (analyze, buffers, timing off, format json) execute claim ({params})"
+        ))
+        .await;
+    admin.run("rollback; deallocate claim").await;
+    let root = &plan[0]["Plan"];
+    let mut scans = Vec::new();
+    collect_scans(root, &mut scans);
+    Cost {
+        pages: ["Shared Hit Blocks", "Shared Read Blocks"]
+            .iter()
+            .filter_map(|key| root[key].as_i64())
+            .sum(),
+        rows: root["Actual Rows"].as_f64().expect("a number") as i64,
+        scans,
+    }
+}
+
+fn collect_scans(node: &Value, scans: &mut Vec<String>) {
+    if node["Node Type"] == "Seq Scan"
+        && ["event", "delivery"]
+            .iter()
+            .any(|name| node["Relation Name"] == *name)
+    {
+        scans.push(node.to_string());
+    }
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        collect_scans(child, scans);
+    }
+}
+
+/// Adds events that were delivered long ago. Triggers are off: this is about reading.
+async fn settle_history(admin: &Session, count: u32) {
+    admin
+        .run(&format!(
+            "set session_replication_role = replica;
+             with written as (
+               insert into conversion_outbox.event (event_id, event_name, business_id, occurred_at, consent)
+               select 'old-{count}-' || n, 'order_paid', 'old-' || n, now(), '{{}}' from generate_series(1, {count}) n
+               returning event_no)
+             insert into conversion_outbox.delivery (event_no, destination, state, tries, attempts, tried_at, settled_at, payload_hash)
+               select event_no, 'meta', 'accepted', 1, 1, now(), now(), sha256('x') from written;
+             set session_replication_role = origin"
+        ))
+        .await;
+}
