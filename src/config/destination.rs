@@ -11,9 +11,6 @@ use super::worker::WorkerConfig;
 use crate::consent::{ConsentPolicy, Kind, Signal};
 use crate::destinations::{Platform, Settings};
 
-/// Requests under way at once, for one destination. Enough to hide a platform's latency, few enough not to be throttled.
-const CONCURRENCY: u32 = 4;
-
 /// Our events that mean the same paid order.
 const ORDER_EVENTS: [&str; 3] = ["order_created", "order_paid", "purchase"];
 
@@ -123,7 +120,7 @@ impl DestinationConfig {
                 .unwrap_or(size.default),
             concurrency: reader
                 .integer("concurrency", 1..=256)
-                .unwrap_or(CONCURRENCY),
+                .unwrap_or(platform.needs().concurrency),
             attempts_max: reader
                 .integer("attempts_max", 1..=100)
                 .unwrap_or(worker.attempts_max),
@@ -235,7 +232,7 @@ fn read_routes(reader: &mut Reader<'_>) -> Option<Routes> {
 }
 
 fn read_consent(reader: &mut Reader<'_>, platform: Platform) -> ConsentPolicy {
-    let mut policy = ConsentPolicy::default_of(platform);
+    let mut policy = ConsentPolicy::new(platform.needs().consent);
     reader.table("consent", |reader| {
         for (name, kind) in Kind::NAMES {
             let Some(signals) = reader.list_of(name, &Signal::NAMES) else {

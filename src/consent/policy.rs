@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::destinations::Platform;
-
 /// A kind of data that may leave or stay, each on its own. The names are those of a legal decision in
 /// an event's `consent`. The order is that of the bits of a stored permit: add at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,24 +105,11 @@ impl Signal {
 }
 
 impl ConsentPolicy {
-    /// What a platform's destinations need unless configured. Every kind needs something.
-    pub fn default_of(platform: Platform) -> ConsentPolicy {
-        use Signal::{AdStorage, AdUserData, AnalyticsStorage};
-        let needs = |kind: Kind| match (platform, kind) {
-            (Platform::Meta, Kind::ClickId) => vec![AdStorage, AdUserData],
-            (Platform::Meta, _) => vec![AdUserData],
-            // Identifiers hashed for Google's user-provided data go to the advertising side too.
-            (
-                Platform::Ga4,
-                Kind::Email | Kind::Phone | Kind::Name | Kind::Address | Kind::Demographics,
-            ) => {
-                vec![AnalyticsStorage, AdUserData]
-            }
-            (Platform::Ga4, _) => vec![AnalyticsStorage],
-        };
+    /// A policy that needs these signals for each kind, strict about everything else.
+    pub fn new(needs: fn(Kind) -> &'static [Signal]) -> ConsentPolicy {
         ConsentPolicy {
             requires: Kind::NAMES
-                .map(|(_, kind)| (kind, needs(kind).into_iter().collect()))
+                .map(|(_, kind)| (kind, needs(kind).iter().copied().collect()))
                 .into(),
             unspecified_is_granted: false,
             gpc_denies_ads: true,

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::{BatchSize, Credential, HttpRequest, Item, Needs, Reply, Unsendable, address};
-use crate::consent::Choice;
+use crate::consent::{Choice, Kind, Signal};
 use crate::conversion::Conversion;
 use crate::identity::Family;
 use crate::outcome::{Answer, Hold, Notice, Outcome};
@@ -29,11 +29,23 @@ pub use settings::{Mode, Settings, is_event_name};
 /// keeps an event's hash, status and retry exact. In the EU: `https://region1.google-analytics.com`. The clock: GA4 documents past times only; five minutes of skew pass.
 pub const NEEDS: Needs = Needs {
     family: Family::Ga4,
+    consent,
+    concurrency: 20,
     batch: BatchSize { default: 1, max: 1 },
     ahead_max: Duration::from_secs(5 * 60),
     base_url: "https://www.google-analytics.com",
     purchase: "purchase",
 };
+
+/// Identifiers hashed for user-provided data go to the advertising side too. Source: uid-data.
+fn consent(kind: Kind) -> &'static [Signal] {
+    match kind {
+        Kind::Email | Kind::Phone | Kind::Name | Kind::Address | Kind::Demographics => {
+            &[Signal::AnalyticsStorage, Signal::AdUserData]
+        }
+        _ => &[Signal::AnalyticsStorage],
+    }
+}
 
 /// Events may be backdated by 72 hours; older ones are rewritten to that age without a word, so ours stop ten minutes
 /// before. Source: sending-events.
@@ -102,7 +114,7 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
         "timestamp_micros".into(),
         conversion.occurred_at.timestamp_micros().into(),
     );
-    let consent = consent(conversion);
+    let consent = told_consent(conversion);
     if !consent.is_empty() {
         body.insert("consent".into(), consent.into());
     }
@@ -233,7 +245,7 @@ fn item_of(item: &Map<String, Value>) -> Option<Value> {
 }
 
 /// The two signals GA4 takes. Unspecified is left out: GA4 then uses what the browser told it. Source: reference.
-fn consent(conversion: &Conversion<'_>) -> Map<String, Value> {
+fn told_consent(conversion: &Conversion<'_>) -> Map<String, Value> {
     let mut consent = Map::new();
     for (key, choice) in [
         ("ad_user_data", conversion.permit.ad_user_data()),

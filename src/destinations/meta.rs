@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{BatchSize, Credential, HttpRequest, Item, Needs, Reply, Unsendable, address};
-use crate::consent::Choice;
+use crate::consent::{Choice, Kind, Signal};
 use crate::conversion::Conversion;
 use crate::identity::Family;
 use crate::outcome::{Answer, Hold, Notice, Outcome};
@@ -30,6 +30,8 @@ pub use settings::{ActionSource, DataProcessing, Settings, TokenPlace};
 /// wrong event refuses all. The clock: no upper bound is documented; other senders allow a minute.
 pub const NEEDS: Needs = Needs {
     family: Family::Meta,
+    consent,
+    concurrency: 4,
     batch: BatchSize {
         default: 50,
         max: 1000,
@@ -38,6 +40,15 @@ pub const NEEDS: Needs = Needs {
     base_url: "https://graph.facebook.com",
     purchase: "Purchase",
 };
+
+/// Meta uses what it gets for advertising, and click ids come from advertising storage on the device. Its parameters hold
+/// no consent field: the only control is not to send.
+fn consent(kind: Kind) -> &'static [Signal] {
+    match kind {
+        Kind::ClickId => &[Signal::AdStorage, Signal::AdUserData],
+        _ => &[Signal::AdUserData],
+    }
+}
 
 /// How long a browser and a server event of the same name and id count as one.
 /// Source: deduplicate-pixel-and-server-events.

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::config::read::Reader;
 use crate::config::secret::SecretRef;
+use crate::consent::{Kind, Signal};
 use crate::conversion::Conversion;
 use crate::identity::{Family, Rules};
 use crate::outcome::Answer;
@@ -37,12 +38,17 @@ pub enum Settings {
 }
 
 /// What a platform asks of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Needs {
     /// Whose normalisation rules its identifiers follow.
     pub family: Family,
+    /// The signals that must be granted before data of a kind may go there, unless the destination says otherwise.
+    pub consent: fn(Kind) -> &'static [Signal],
     /// Events per request.
     pub batch: BatchSize,
+    /// Requests under way at once, unless the destination sets `concurrency`: enough to hide the platform's latency, few
+    /// enough not to be throttled.
+    pub concurrency: u32,
     /// How far the business clock may be ahead of ours; what is further ahead waits.
     pub ahead_max: Duration,
     /// Where its API lives, unless the destination sets `base_url`.
