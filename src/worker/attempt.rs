@@ -304,8 +304,8 @@ async fn pass_on(
             false
         }
         Verdict::All(Outcome::RateLimited { after }) => {
-            let until = now + lane.limits.schedule.delay(0, after);
-            lane.gate().after_throttling(until);
+            lane.gate()
+                .after_throttling(now, after, &lane.limits.schedule);
             false
         }
         Verdict::All(Outcome::Hold(hold)) => {

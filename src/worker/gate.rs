@@ -24,6 +24,7 @@ const PROBES: Schedule = Schedule {
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
     failures: u32,
+    throttled: u32,
     shut: Option<Shut>,
     is_probing: bool,
     last_success_at: Option<DateTime<Utc>>,
@@ -96,10 +97,17 @@ impl Gate {
         }
     }
 
-    /// The destination throttles.
-    pub fn after_throttling(&mut self, until: DateTime<Utc>) {
+    /// The destination throttles. Each time in a row it is left alone for longer, and never for less than it asked for.
+    pub fn after_throttling(
+        &mut self,
+        now: DateTime<Utc>,
+        wish: Option<Duration>,
+        schedule: &Schedule,
+    ) {
+        let delay = schedule.delay(self.throttled, wish);
+        self.throttled = self.throttled.saturating_add(1);
         self.is_probing = false;
-        self.shut_until(until, Reason::RateLimited);
+        self.shut_until(now + delay, Reason::RateLimited);
     }
 
     /// The probe was not sent after all.
@@ -199,7 +207,7 @@ mod tests {
         let mut gate = Gate::default();
         gate.hold(at(300));
         gate.after_failure(at(1), Some(Duration::from_secs(1)));
-        gate.after_throttling(at(2));
+        gate.after_throttling(at(2), None, &PROBES);
         assert_eq!(gate.ask(at(10)), Pass::Shut(Reason::DestinationHeld));
         assert_eq!(gate.look(at(300)), Pass::Probe);
         gate.resume();
@@ -209,8 +217,26 @@ mod tests {
     #[test]
     fn throttling_is_obeyed_to_the_second() {
         let mut gate = Gate::default();
-        gate.after_throttling(at(60));
+        gate.after_throttling(at(0), Some(Duration::from_secs(60)), &PROBES);
         assert_eq!(gate.ask(at(59)), Pass::Shut(Reason::RateLimited));
-        assert_eq!(gate.ask(at(60)), Pass::Probe);
+        assert_eq!(gate.ask(at(62)), Pass::Probe);
+    }
+
+    #[test]
+    fn throttling_again_and_again_is_left_alone_for_longer() {
+        let longest = |times: u32| {
+            let waits = (0..200).map(|_| {
+                let mut gate = Gate::default();
+                for _ in 0..times {
+                    gate.after_throttling(at(0), None, &PROBES);
+                }
+                (0..100)
+                    .find(|&second| gate.look(at(second)) == Pass::Probe)
+                    .expect("the cap is a minute")
+            });
+            waits.max().expect("there are some")
+        };
+        assert!(longest(1) <= 1);
+        assert!(longest(6) > 8);
     }
 }
