@@ -7,8 +7,6 @@ mod claims;
 mod pipeline;
 mod throughput;
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use serde_json::Value;
 
@@ -17,6 +15,7 @@ use crate::config::database::DatabaseConfig;
 use crate::config::secret::SecretRef;
 use crate::db::connect::Database;
 use crate::db::migrate;
+use crate::sandbox::folder::Folder;
 use crate::sandbox::postgres::{Options as PostgresOptions, Postgres};
 use crate::sandbox::{Options as SandboxOptions, Recording, Sandbox};
 
@@ -51,7 +50,7 @@ struct Bench {
     postgres: Postgres,
     sandbox: Sandbox,
     database: Database,
-    folder: PathBuf,
+    folder: Folder,
 }
 
 /// Measures, and hands each result over as one JSON object as soon as it is there.
@@ -99,13 +98,10 @@ impl Bench {
             ..PostgresOptions::default()
         };
         let postgres = tokio::task::spawn_blocking(move || Postgres::start(options)).await??;
-        let folder =
-            std::env::temp_dir().join(format!("conversion-outbox-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-        std::fs::write(folder.join("database.url"), postgres.url("postgres"))?;
-        std::fs::write(folder.join("secret"), "bench-secret")?;
-        let mut config = DatabaseConfig::new(SecretRef::file(folder.join("database.url")));
+        let folder = Folder::make("bench").context("a temporary folder cannot be made")?;
+        std::fs::write(folder.path().join("database.url"), postgres.url("postgres"))?;
+        std::fs::write(folder.path().join("secret"), "bench-secret")?;
+        let mut config = DatabaseConfig::new(SecretRef::file(folder.path().join("database.url")));
         config.statement_timeout = std::time::Duration::from_secs(600);
         let database = Database::open(&config)?;
         migrate::up(&database).await?;
@@ -124,7 +120,7 @@ impl Bench {
 
     /// A configuration with these destinations and nothing else out of the ordinary.
     fn config(&self, destinations: &[&str]) -> anyhow::Result<Config> {
-        let folder = self.folder.display();
+        let folder = self.folder.path().display();
         let sandbox = self.sandbox.url();
         let mut text =
             format!("[database]\nurl = {{ file = \"{folder}/database.url\" }}\npool_size = 8\n");
@@ -167,8 +163,6 @@ impl Bench {
 
     async fn tear_down(self) {
         self.sandbox.shutdown().await;
-        // What remains is a folder of the bench's own; a failure to remove it harms nobody.
-        drop(std::fs::remove_dir_all(&self.folder));
         drop(tokio::task::spawn_blocking(move || self.postgres.stop()).await);
     }
 }

@@ -12,6 +12,7 @@ mod preview;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod signals;
 mod status;
 
 use std::future::Future;

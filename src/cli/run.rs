@@ -5,9 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use super::signals::Signals;
 use crate::config::{self, Config};
 use crate::db::connect::Database;
 use crate::db::migrate;
@@ -105,28 +105,6 @@ async fn work(
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-/// SIGTERM and Ctrl-C.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 fn metrics(config: &Config) -> Metrics {

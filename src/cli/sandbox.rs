@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context;
 
 use super::output;
+use super::signals::Signals;
 use crate::bench::Size;
 use crate::demo::play::{self, Ending};
 use crate::sandbox::{self, MetaMode, Options};
@@ -43,12 +44,16 @@ pub(super) struct BenchArgs {
 }
 
 pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
-    let is_clean = play::play(Ending {
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    let ending = Ending {
         keep: args.keep,
         json: args.json,
-    })
-    .await?;
-    anyhow::ensure!(is_clean, "the demo did not end as it should: see above");
+    };
+    let is_clean = play::play(ending, signals.next()).await?;
+    anyhow::ensure!(
+        is_clean,
+        "a conversion was lost, counted twice or leaked: see above"
+    );
     Ok(())
 }
 
@@ -67,8 +72,8 @@ pub(super) async fn serve(args: SandboxArgs) -> anyhow::Result<()> {
             "sandbox on http://{address}/  (Meta, GA4 and the page of what arrived; Ctrl-C ends it)"
         );
     };
-    let interrupted = async { tokio::signal::ctrl_c().await.unwrap_or_default() };
-    sandbox::serve(options, started, interrupted)
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    sandbox::serve(options, started, async move { signals.next().await })
         .await
         .context("the sandbox could not run")
 }

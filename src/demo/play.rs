@@ -35,17 +35,22 @@ pub struct Ending {
     pub json: bool,
 }
 
-/// Plays. Progress goes to standard error, the summary to standard output. Returns whether nothing was lost, counted
+/// Plays until `interrupted`. Progress goes to standard error, the summary to standard output. Returns whether nothing was lost, counted
 /// twice or leaked.
-pub async fn play(ending: Ending) -> anyhow::Result<bool> {
-    let interrupted = tokio::signal::ctrl_c();
+pub async fn play(ending: Ending, interrupted: impl Future<Output = ()>) -> anyhow::Result<bool> {
     tokio::pin!(interrupted);
     let started = Instant::now();
     say(
         started,
         "starting a private PostgreSQL, the sandbox of Meta and GA4, and two workers",
     );
-    let mut stage = Stage::set().await?;
+    let stage = tokio::select! {
+        stage = Stage::set() => Some(stage?),
+        () = &mut interrupted => None,
+    };
+    let Some(mut stage) = stage else {
+        anyhow::bail!("interrupted before the beginning")
+    };
     say(
         started,
         &format!(
@@ -60,9 +65,9 @@ pub async fn play(ending: Ending) -> anyhow::Result<bool> {
         _ = &mut interrupted => None,
     };
     let Some(played) = played else {
-        eprintln!("interrupted: cleaning up");
+        eprintln!("cleaning up");
         stage.strike().await;
-        return Ok(false);
+        anyhow::bail!("interrupted before the end");
     };
     let summary = match played {
         Ok(summary) => summary,
@@ -86,7 +91,7 @@ pub async fn play(ending: Ending) -> anyhow::Result<bool> {
             stage.database_url(),
             stage.config_path().display()
         );
-        drop(interrupted.await);
+        interrupted.await;
         eprintln!("cleaning up");
     } else {
         eprintln!("Add --keep to leave everything running and look around.");

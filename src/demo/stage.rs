@@ -13,6 +13,7 @@ use crate::config::database::DatabaseConfig;
 use crate::config::secret::SecretRef;
 use crate::db::connect::Database;
 use crate::db::migrate;
+use crate::sandbox::folder::Folder;
 use crate::sandbox::postgres::{Options as PostgresOptions, Postgres};
 use crate::sandbox::{Account, Options as SandboxOptions, Platform, Sandbox, TokenState};
 use crate::telemetry::Relation;
@@ -39,7 +40,7 @@ pub struct Stage {
     /// The application's database.
     pub database: Database,
     postgres: Postgres,
-    folder: PathBuf,
+    folder: Folder,
     workers: JoinSet<Result<(), worker::StartError>>,
     stop: watch::Sender<bool>,
 }
@@ -52,19 +53,16 @@ impl Stage {
             ..PostgresOptions::default()
         };
         let postgres = tokio::task::spawn_blocking(move || Postgres::start(options)).await??;
-        let folder =
-            std::env::temp_dir().join(format!("conversion-outbox-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-        std::fs::write(folder.join("database.url"), postgres.url("postgres"))?;
+        let folder = Folder::make("demo").context("a temporary folder cannot be made")?;
+        std::fs::write(folder.path().join("database.url"), postgres.url("postgres"))?;
         let database = Database::open(&DatabaseConfig::new(SecretRef::file(
-            folder.join("database.url"),
+            folder.path().join("database.url"),
         )))?;
         migrate::up(&database).await?;
 
         let sandbox = Sandbox::start(SandboxOptions::default()).await?;
-        let stage_config = folder.join("demo.toml");
-        std::fs::write(&stage_config, configuration(&folder, &sandbox.url()))?;
+        let stage_config = folder.path().join("demo.toml");
+        std::fs::write(&stage_config, configuration(folder.path(), &sandbox.url()))?;
         let (stop, stopped) = watch::channel(false);
         let mut stage = Stage {
             sandbox,
@@ -75,7 +73,7 @@ impl Stage {
             stop,
         };
         stage.issue_token("first-token")?;
-        std::fs::write(stage.folder.join("ga4.secret"), "demo-secret")?;
+        std::fs::write(stage.folder.path().join("ga4.secret"), "demo-secret")?;
         for _ in 0..WORKERS {
             let worker = stage.worker(&stage_config)?;
             stage.workers.spawn(worker::run(worker, stopped.clone()));
@@ -114,7 +112,7 @@ impl Stage {
 
     /// The configuration that the workers run with.
     pub fn config_path(&self) -> PathBuf {
-        self.folder.join("demo.toml")
+        self.folder.path().join("demo.toml")
     }
 
     /// Why a worker ended before it was told to.
@@ -130,10 +128,10 @@ impl Stage {
     pub fn issue_token(&self, token: &str) -> anyhow::Result<()> {
         self.sandbox
             .put_account(Platform::Meta, DATASET, Account::with_token(token));
-        let fresh = self.folder.join("meta.token.new");
+        let fresh = self.folder.path().join("meta.token.new");
         std::fs::write(&fresh, token)?;
         // As Kubernetes does: the file is replaced, not written in place.
-        std::fs::rename(&fresh, self.folder.join("meta.token"))?;
+        std::fs::rename(&fresh, self.folder.path().join("meta.token"))?;
         Ok(())
     }
 
@@ -192,8 +190,6 @@ impl Stage {
         self.stop.send_replace(true);
         while self.workers.join_next().await.is_some() {}
         self.sandbox.shutdown().await;
-        // What remains is a folder of the demo's own; a failure to remove it harms nobody.
-        drop(std::fs::remove_dir_all(&self.folder));
         drop(tokio::task::spawn_blocking(move || self.postgres.stop()).await);
     }
 }

@@ -13,6 +13,7 @@ mod currency;
 mod dedup;
 mod exchange;
 mod faults;
+pub mod folder;
 mod ga4;
 mod ledger;
 mod listener;
