@@ -25,11 +25,11 @@ closed as (
   delete from conversion_outbox.queue q
    using finished f
    where q.event_no = f.event_no and q.claim_no = f.claim_no
-  returning q.event_no
+  returning q.event_no, q.claim_no
 ),
 -- Events that stay in the queue are locked for the length of this statement, so that nobody claims them meanwhile.
 open as materialized (
-  select q.event_no
+  select q.event_no, q.claim_no
     from conversion_outbox.queue q
    where (q.event_no, q.claim_no) in (
            select r.event_no, r.claim_no from result r where r.fresh except select f.event_no, f.claim_no from finished f)
@@ -37,7 +37,7 @@ open as materialized (
      for update
 ),
 held as (
-  select event_no from closed union all select event_no from open
+  select event_no, claim_no from closed union all select event_no, claim_no from open
 ),
 inserted as (
   insert into conversion_outbox.delivery as d
@@ -45,7 +45,7 @@ inserted as (
      payload_hash, trace_id, error_code, due_at, settled_at)
   select event_no, destination, state, reason, tries, attempts, response_code, duration_ms, permit, tried_at, first_tried_at,
          payload_hash, trace_id, error_code, due_at, settled_at
-    from result join held using (event_no)
+    from result join held using (event_no, claim_no)
    where fresh
   on conflict (event_no, destination) do nothing
   returning d.event_no, d.destination, d.state, d.tries

@@ -108,22 +108,30 @@ impl Book {
             }
             Message::HandedOver(ticket) => self.one_less(ticket),
             Message::Lost(ticket) => {
-                if ticket.is_fresh {
+                if self.claimed(ticket).is_some() {
                     self.open.remove(&ticket.event_no);
                 }
             }
             Message::Unsent(ticket, destination) => {
                 if !ticket.is_fresh {
                     self.unsent.push((ticket, destination));
-                } else if let Some(open) = self.open.get_mut(&ticket.event_no) {
+                } else if let Some(open) = self.claimed(ticket) {
                     open.unsent += 1;
                 }
             }
         }
     }
 
+    /// The event under this very claim. One that was lost and claimed again is another matter: what is left of the
+    /// former claim must not count for it.
+    fn claimed(&mut self, ticket: Ticket) -> Option<&mut Open> {
+        self.open
+            .get_mut(&ticket.event_no)
+            .filter(|open| open.ticket == ticket)
+    }
+
     fn one_less(&mut self, ticket: Ticket) {
-        let Some(open) = self.open.get_mut(&ticket.event_no) else {
+        let Some(open) = self.claimed(ticket) else {
             return;
         };
         open.to_go -= 1;
