@@ -89,6 +89,8 @@ words! {
         Defect = "defect",
         /// No answer came.
         NoAnswer = "no_answer",
+        /// The platform counted other than what was sent, so nobody can say which events it took.
+        CountMismatch = "count_mismatch",
         /// The time in which the platform recognises a repeat is over.
         RepeatWindowOver = "repeat_window_over",
         /// As many attempts failed as are allowed.
@@ -174,6 +176,8 @@ pub enum Outcome {
     Unrecognised,
     /// Bytes were written and no answer came.
     Ambiguous,
+    /// The platform took some of the events and did not say which.
+    Miscounted,
 }
 
 impl Outcome {
@@ -186,7 +190,7 @@ impl Outcome {
             Outcome::RateLimited { .. } => "rate_limited",
             Outcome::Hold(_) => "hold",
             Outcome::Rejected | Outcome::Unrecognised => "rejected",
-            Outcome::Ambiguous => "ambiguous",
+            Outcome::Ambiguous | Outcome::Miscounted => "ambiguous",
         }
     }
 

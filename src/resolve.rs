@@ -100,6 +100,8 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
             is_in_doubt: true,
             ..last(State::Uncertain, Some(Reason::NoAnswer))
         },
+        // Some of it was taken: a resend of all would count that part twice.
+        Outcome::Miscounted => last(State::Uncertain, Some(Reason::CountMismatch)),
         Outcome::Ambiguous => later(
             ended,
             limits,

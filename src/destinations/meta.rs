@@ -374,7 +374,10 @@ fn received(reply: &Reply, sent: usize) -> Answer {
         Ok(Success {
             events_received: Some(count),
         }) if count == sent as u64 => Answer::all(Outcome::Accepted),
-        // Fewer than were sent, or no count at all: nobody can say which ones were taken.
+        // Fewer than were sent: nobody can say which ones were taken.
+        Ok(Success {
+            events_received: Some(_),
+        }) => Answer::all(Outcome::Miscounted).notice(Notice::CountMismatch),
         Ok(_) => Answer::all(Outcome::Ambiguous).notice(Notice::CountMismatch),
         Err(_) => Answer::all(Outcome::Ambiguous),
     }

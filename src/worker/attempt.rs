@@ -291,6 +291,7 @@ async fn pass_on(
         Verdict::BatchRejected | Verdict::All(Outcome::Rejected | Outcome::Unrecognised) => {
             lane.gate().after_refusal()
         }
+        Verdict::All(Outcome::Miscounted) => lane.gate().after_refusal(),
         Verdict::All(Outcome::Ambiguous) if was_answered => lane.gate().after_refusal(),
         Verdict::All(Outcome::Ambiguous) => {
             lane.gate().after_failure(now, None);
