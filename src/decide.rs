@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::config::destination::{DestinationConfig, OnAmbiguous, Routes};
-use crate::consent::{self, Permit, Recipient, Signal};
+use crate::consent::{self, Kind, Permit, Recipient, Signal};
 use crate::conversion::{Conversion, Original};
 use crate::destinations::{Item, Unsendable};
 use crate::event::OutboxEvent;
@@ -155,7 +155,7 @@ pub fn decide(
             permit,
         )
     };
-    let (permit, item) = match repeatable(prior, permit, build) {
+    let (permit, item) = match repeatable(event, prior, permit, build) {
         Ok(built) => built,
         Err(decision) => return decision,
     };
@@ -166,9 +166,10 @@ pub fn decide(
     })
 }
 
-/// A retry says what the first try said, or less of the person if consent or the policy was reduced since; never
-/// anything else.
+/// A retry says what the first try said, or less of the person if consent, the policy or the row's own data were
+/// reduced since; never anything else.
 fn repeatable(
+    event: &OutboxEvent,
     prior: &Prior,
     permit: Permit,
     build: impl Fn(Permit) -> Result<Item, Decision>,
@@ -177,14 +178,14 @@ fn repeatable(
         return Ok((permit, build(permit)?));
     };
     let reduced = permit.and(first_permit);
+    // Data of a kind that was removed from the row: the first payload cannot be made any more to compare with.
+    let is_removed = Kind::NAMES
+        .iter()
+        .any(|(_, kind)| first_permit.allows(*kind) && !consent::is_there(event, *kind));
     match build(first_permit) {
-        Ok(item) if item.hash == first_hash => {
-            if reduced == first_permit {
-                Ok((reduced, item))
-            } else {
-                Ok((reduced, build(reduced)?))
-            }
-        }
+        Ok(item) if item.hash == first_hash && reduced == first_permit => Ok((reduced, item)),
+        Ok(item) if item.hash == first_hash => Ok((reduced, build(reduced)?)),
+        _ if is_removed => Ok((reduced, build(reduced)?)),
         _ => Err(end(State::Rejected, Reason::PayloadChanged)),
     }
 }

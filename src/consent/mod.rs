@@ -116,12 +116,31 @@ pub fn judge(
         .fields
         .iter()
         .copied()
-        .filter(|&kind| answers.refusal(kind).is_none());
+        .filter(|&kind| is_there(event, kind) && answers.refusal(kind).is_none());
     Ok(Permit::new(
         kinds.chain([Kind::Event]),
         answers.choice(Signal::AdUserData),
         answers.choice(Signal::AdPersonalization),
     ))
+}
+
+/// Whether the event holds data of this kind at all. A permit names what is there, so that a retry can tell data that
+/// were removed since, or added, from a payload that changed.
+pub fn is_there(event: &OutboxEvent, kind: Kind) -> bool {
+    let user = &event.user_data;
+    let any = |keys: &[&str]| keys.iter().any(|key| user.text(key).is_some());
+    match kind {
+        Kind::Event => true,
+        Kind::ClickId => !event.click_ids.is_empty(),
+        Kind::Email => !user.email.is_empty(),
+        Kind::Phone => !user.phone.is_empty(),
+        Kind::Name => any(&["first_name", "last_name"]),
+        Kind::Address => any(&["street", "city", "region", "postal_code", "country"]),
+        Kind::Demographics => any(&["date_of_birth", "gender"]),
+        Kind::ExternalId => any(&["external_id"]),
+        Kind::IpAddress => any(&["ip_address"]),
+        Kind::UserAgent => any(&["user_agent"]),
+    }
 }
 
 /// One event's consent as one recipient must read it.
