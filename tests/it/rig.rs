@@ -1,0 +1,532 @@
+//! A database of its own, the emulators and any number of workers, for one test.
+//!
+//! Nothing sleeps. The database tells a listening connection of every change, so that [`Rig::until`] asks again exactly
+//! then; the sandbox says when requests arrive and holds them where a test wants them; and time passes by moving the
+//! clock that database, workers and emulators share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use conversion_outbox::config::Config;
+use conversion_outbox::config::database::DatabaseConfig;
+use conversion_outbox::config::secret::SecretRef;
+use conversion_outbox::db::connect::Database;
+use conversion_outbox::db::migrate;
+use conversion_outbox::sandbox::postgres::{Options as ServerOptions, Postgres};
+use conversion_outbox::sandbox::{
+    Account, Clock as SandboxClock, Fault, FaultKind, Options, Platform, Row, Sandbox,
+};
+use conversion_outbox::telemetry::Relation;
+use conversion_outbox::telemetry::health::Health;
+use conversion_outbox::telemetry::metrics::Metrics;
+use conversion_outbox::worker::clock::Clock;
+use conversion_outbox::worker::{self, Worker};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{OnceCell, watch};
+use tokio::task::JoinHandle;
+use tokio_postgres::types::FromSqlOwned;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
+pub(crate) const DATASET: &str = "100200300400500";
+pub(crate) const STREAM: &str = "G-TEST123";
+pub(crate) const TOKEN: &str = "token-of-the-test";
+pub(crate) const SECRET: &str = "secret-of-the-test";
+
+/// How long something may take to come true before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Tells the listener of every change that a test may wait for.
+const WATCH: &str = "
+    create function public.tell() returns trigger language plpgsql as
+      $$ begin perform pg_notify('rig', tg_table_name); return null; end $$;
+    do $$ declare watched text; begin
+      foreach watched in array array['delivery', 'queue', 'destination'] loop
+        execute format('create trigger tell after insert or update or delete on conversion_outbox.%I
+                        for each statement execute function public.tell()', watched);
+      end loop;
+    end $$;";
+
+/// What a worker's configuration says beyond the rig's own: lines of TOML for each table.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Setup {
+    pub(crate) worker: &'static str,
+    pub(crate) meta: &'static str,
+    pub(crate) ga4: &'static str,
+    pub(crate) rest: &'static str,
+    /// Where Meta is, instead of in the sandbox.
+    pub(crate) meta_url: Option<&'static str>,
+}
+
+/// One test's world.
+pub(crate) struct Rig {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) clock: Clock,
+    pub(crate) folder: TempDir,
+    url: String,
+    client: Client,
+    changes: watch::Receiver<u64>,
+}
+
+/// A running worker.
+pub(crate) struct Running {
+    pub(crate) metrics: Metrics,
+    pub(crate) health: Health,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<(), worker::StartError>>,
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Rig {
+        let server = SERVER
+            .get_or_init(|| async {
+                start(ServerOptions {
+                    max_connections: 300,
+                    ..ServerOptions::default()
+                })
+                .await
+            })
+            .await;
+        Rig::on(server).await
+    }
+
+    /// A rig on a server of the test's own.
+    pub(crate) async fn on(server: &Postgres) -> Rig {
+        let name = format!("rig_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let (admin, connection) = tokio_postgres::connect(&server.url("postgres"), NoTls)
+            .await
+            .expect("connected");
+        tokio::spawn(connection);
+        let create = format!("create database {name} template rig_template");
+        admin
+            .batch_execute(&create)
+            .await
+            .expect("the template is there and nobody uses it");
+        let clock = Clock::default();
+        let time = clock.clone();
+        let options = Options {
+            clock: SandboxClock::of(move || time.now()),
+            ..Options::default()
+        };
+        let sandbox = Sandbox::start(options).await.expect("a free port");
+        sandbox.put_account(Platform::Meta, DATASET, Account::with_token(TOKEN));
+        sandbox.put_account(Platform::Ga4, STREAM, Account::with_token(SECRET));
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = server.url(&name);
+        let (client, changes) = connect(&url).await;
+        let rig = Rig {
+            sandbox,
+            clock,
+            folder,
+            url,
+            client,
+            changes,
+        };
+        rig.write(
+            "database.url",
+            &rig.url.replace("//postgres@", "//rig_worker@"),
+        );
+        rig.write("meta.token", TOKEN);
+        rig.write("ga4.secret", SECRET);
+        rig
+    }
+
+    /// Connects again, after the server was restarted.
+    pub(crate) async fn reconnect(&mut self) {
+        (self.client, self.changes) = connect(&self.url).await;
+    }
+
+    // --- workers ---
+
+    /// Starts a worker with Meta and GA4.
+    pub(crate) fn work(&self) -> Running {
+        self.work_with(Setup::default())
+    }
+
+    pub(crate) fn work_with(&self, setup: Setup) -> Running {
+        let config = Config::parse(&self.configuration(setup), "rig.toml", [])
+            .expect("a valid configuration");
+        let names: Vec<&str> = config
+            .destinations
+            .iter()
+            .map(|destination| destination.name.as_str())
+            .collect();
+        let metrics = Metrics::new(&names, &["order_paid", "lead_created"]);
+        let health = Health::default();
+        let worker = Worker {
+            database: Database::open(&config.database).expect("a valid address"),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            clock: self.clock.clone(),
+            relation: Relation::Link,
+            config,
+        };
+        let (stop, stopped) = watch::channel(false);
+        Running {
+            metrics,
+            health,
+            stop,
+            task: tokio::spawn(worker::run(worker, stopped)),
+        }
+    }
+
+    /// The configuration as it would stand in a file.
+    pub(crate) fn configuration(&self, setup: Setup) -> String {
+        let Setup {
+            worker,
+            meta,
+            ga4,
+            rest,
+            meta_url,
+        } = setup;
+        let (folder, sandbox) = (self.folder.path().display(), self.sandbox.url());
+        let meta_url = meta_url.unwrap_or(&sandbox);
+        format!(
+            r#"
+[database]
+url = {{ file = "{folder}/database.url" }}
+pool_size = 5
+[worker]
+poll_min_ms = 2
+poll_max_ms = 20
+sweep_secs = 1
+flush_ms = 1
+{worker}
+[identity]
+default_calling_code = 49
+[[destination]]
+name = "meta"
+platform = "meta"
+dataset_id = "{DATASET}"
+access_token = {{ file = "{folder}/meta.token" }}
+base_url = "{meta_url}"
+{meta}
+[[destination]]
+name = "ga4"
+platform = "ga4"
+measurement_id = "{STREAM}"
+api_secret = {{ file = "{folder}/ga4.secret" }}
+base_url = "{sandbox}"
+{ga4}
+{rest}
+"#
+        )
+    }
+
+    /// Writes a file as Kubernetes does: replaced, not written in place.
+    pub(crate) fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let fresh = self.folder.path().join(format!("{name}.new"));
+        std::fs::write(&fresh, content).expect("written");
+        std::fs::rename(&fresh, &path).expect("renamed");
+        path
+    }
+
+    // --- what the application does ---
+
+    /// Inserts events in one transaction of the application's own.
+    pub(crate) async fn insert(&self, events: &[Value]) {
+        let (mut app, connection) =
+            tokio_postgres::connect(&self.url.replace("//postgres@", "//rig_app@"), NoTls)
+                .await
+                .expect("connected");
+        tokio::spawn(connection);
+        let transaction = app.transaction().await.expect("begun");
+        insert_in(&transaction, events).await;
+        transaction.commit().await.expect("committed");
+    }
+
+    /// A connection of the application's own.
+    pub(crate) async fn app(&self) -> Client {
+        let (app, connection) =
+            tokio_postgres::connect(&self.url.replace("//postgres@", "//rig_app@"), NoTls)
+                .await
+                .expect("connected");
+        tokio::spawn(connection);
+        app
+    }
+
+    // --- what the database says ---
+
+    /// Runs statements as superuser.
+    pub(crate) async fn run(&self, sql: &str) {
+        if let Err(error) = self.client.batch_execute(sql).await {
+            panic!("{error:?} in {sql}");
+        }
+    }
+
+    /// The first column of the only row.
+    pub(crate) async fn one<T: FromSqlOwned>(&self, sql: &str) -> T {
+        match self.client.query_one(sql, &[]).await {
+            Ok(row) => row.get(0),
+            Err(error) => panic!("{error:?} in {sql}"),
+        }
+    }
+
+    /// One delivery as `state/reason`.
+    pub(crate) async fn state(&self, destination: &str, event_id: &str) -> String {
+        self.one(&format!(
+            "select coalesce((select state || coalesce('/' || reason, '') from conversion_outbox.delivery
+                join conversion_outbox.event using (event_no)
+               where destination = '{destination}' and event_id = '{event_id}'), 'none')"
+        ))
+        .await
+    }
+
+    /// Waits until a condition holds; asked again whenever something changed.
+    pub(crate) async fn until(&self, condition: &str) {
+        let sql = format!("select {condition}");
+        let mut changes = self.changes.clone();
+        let waiting = async {
+            loop {
+                changes.borrow_and_update();
+                if self.one::<bool>(&sql).await {
+                    return;
+                }
+                changes
+                    .changed()
+                    .await
+                    .expect("the listener lives as long as the rig");
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("in vain: {condition}\n{}", self.open().await);
+        }
+    }
+
+    /// Waits until one delivery has a state, written `state` or `state/reason`.
+    pub(crate) async fn until_state(&self, destination: &str, event_id: &str, state: &str) {
+        let (state, reason) = state.split_once('/').unwrap_or((state, ""));
+        let reason = if reason.is_empty() {
+            String::new()
+        } else {
+            format!("and reason = '{reason}'")
+        };
+        self.until(&format!(
+            "exists (select from conversion_outbox.delivery join conversion_outbox.event using (event_no)
+              where destination = '{destination}' and event_id = '{event_id}' and state = '{state}' {reason}
+                and lease_until is null)"
+        ))
+        .await;
+    }
+
+    /// Waits until every event has a final state at every destination.
+    pub(crate) async fn until_final(&self) {
+        self.until(
+            "not exists (select from conversion_outbox.queue)
+             and not exists (select from conversion_outbox.delivery where state = 'pending')",
+        )
+        .await;
+    }
+
+    /// How many deliveries of a destination have a state.
+    pub(crate) async fn count(&self, destination: &str, state: &str) -> i64 {
+        self.one(&format!(
+            "select count(*) from conversion_outbox.delivery where destination = '{destination}' and state = '{state}'"
+        ))
+        .await
+    }
+
+    /// What is not final, for the message of a failed test.
+    async fn open(&self) -> String {
+        self.one(
+            "select concat_ws(E'\\n',
+               (select string_agg(format('delivery %s', d), E'\\n') from
+                 (select * from conversion_outbox.delivery order by state <> 'pending', event_no limit 20) d),
+               (select string_agg(format('queue %s', q), E'\\n') from (select * from conversion_outbox.queue limit 10) q),
+               (select string_agg(format('destination %s', d), E'\\n') from conversion_outbox.destination d), now()::text)",
+        )
+        .await
+    }
+
+    // --- what arrived ---
+
+    /// Rows of the ledger of one platform, as they arrived.
+    pub(crate) fn arrived(&self, platform: Platform) -> Vec<Row> {
+        self.sandbox.read(|ledger| {
+            ledger
+                .rows()
+                .filter(|row| row.platform == platform)
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// Conversions that a platform counted more than once.
+    pub(crate) fn doubles(&self) -> u64 {
+        self.sandbox
+            .read(|ledger| ledger.accounts().map(|(_, _, count)| count.doubles).sum())
+    }
+
+    /// A fault rule for one platform.
+    pub(crate) fn fault(
+        &self,
+        kind: FaultKind,
+        platform: Platform,
+        change: impl FnOnce(&mut Fault),
+    ) -> u64 {
+        let mut fault = Fault {
+            platform: Some(platform),
+            ..Fault::of(kind)
+        };
+        change(&mut fault);
+        self.sandbox.add_fault(fault).expect("a sensible rule")
+    }
+
+    /// Lets time pass for database, workers and emulators.
+    pub(crate) fn pass(&self, time: TimeDelta) {
+        self.clock.advance(time);
+    }
+}
+
+impl Running {
+    /// Tells the worker to stop, without waiting for it.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Stops the worker and waits until it has drained.
+    pub(crate) async fn drain(self) {
+        self.stop();
+        let ended = tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it drains");
+        ended.expect("no panic").expect("it had started");
+    }
+
+    /// The value of a metric, by its name with labels; nought when it is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics.render();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.trim().parse().expect("a number"))
+    }
+}
+
+/// Inserts events through `enqueue`, in the caller's transaction.
+pub(crate) async fn insert_in(client: &impl tokio_postgres::GenericClient, events: &[Value]) {
+    let inserted = client
+        .execute(
+            "select conversion_outbox.enqueue(
+               event_id => e ->> 'event_id', event_name => e ->> 'event_name', business_id => e ->> 'business_id',
+               consent => e -> 'consent', occurred_at => (e ->> 'occurred_at')::timestamptz,
+               value => (e ->> 'value')::numeric, currency => e ->> 'currency', user_data => e -> 'user_data',
+               click_ids => e -> 'click_ids', properties => e -> 'properties', action_source => e ->> 'action_source',
+               page_url => e ->> 'page_url', source => e ->> 'source', depends_on => e ->> 'depends_on',
+               traceparent => e ->> 'traceparent')
+             from jsonb_array_elements($1::jsonb) e",
+            &[&Value::from(events.to_vec())],
+        )
+        .await
+        .expect("inserted");
+    assert_eq!(inserted, events.len() as u64);
+}
+
+/// Everything granted.
+pub(crate) fn granted() -> Value {
+    json!({ "ad_storage": "granted", "analytics_storage": "granted", "ad_user_data": "granted", "ad_personalization": "granted" })
+}
+
+/// A paid order of a person whom both platforms know; its id is `order_paid:` and the business id.
+pub(crate) fn order(business_id: &str) -> Value {
+    json!({
+        "event_name": "order_paid", "business_id": business_id, "value": 49.90, "currency": "EUR", "consent": granted(),
+        "user_data": { "email": format!("{business_id}@example.com"), "phone": "+49 170 1234567", "first_name": "Ada" },
+        "click_ids": { "ga_client_id": "1234567890.1690000000", "fbp": "fb.1.1690000000000.123456789" },
+        "properties": { "items": [{ "id": "sku-1", "name": "Teapot", "price": 49.90, "quantity": 1 }] },
+    })
+}
+
+/// A lead of the same kind: an event that GA4 does not deduplicate.
+pub(crate) fn lead(business_id: &str) -> Value {
+    let mut lead = order(business_id);
+    lead["event_name"] = "lead_created".into();
+    lead["properties"] = json!({});
+    lead
+}
+
+/// The event with some members changed.
+pub(crate) fn with(mut event: Value, changes: Value) -> Value {
+    for (key, value) in changes.as_object().expect("an object") {
+        event[key] = value.clone();
+    }
+    event
+}
+
+/// An RFC 3339 time so far from now.
+pub(crate) fn ago(time: TimeDelta) -> Value {
+    (Utc::now() - time).to_rfc3339().into()
+}
+
+/// A server with a migrated template and the logins of application and worker.
+pub(crate) async fn start(options: ServerOptions) -> Postgres {
+    let server = tokio::task::spawn_blocking(move || Postgres::start(options))
+        .await
+        .expect("no panic")
+        .expect("PostgreSQL is installed where the tests run");
+    let (admin, connection) = tokio_postgres::connect(&server.url("postgres"), NoTls)
+        .await
+        .expect("connected");
+    tokio::spawn(connection);
+    admin
+        .batch_execute("create database rig_template")
+        .await
+        .expect("made");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("url");
+    std::fs::write(&file, server.url("rig_template")).expect("written");
+    let template =
+        Database::open(&DatabaseConfig::new(SecretRef::file(file))).expect("a valid address");
+    migrate::up(&template).await.expect("migrated");
+    template
+        .client()
+        .await
+        .expect("connected")
+        .batch_execute(WATCH)
+        .await
+        .expect("watched");
+    template.pool().close();
+    admin
+        .batch_execute(
+            "create role rig_app login in role conversion_outbox_app;
+             create role rig_worker login in role conversion_outbox_worker;
+             alter database rig_template allow_connections false;",
+        )
+        .await
+        .expect("made");
+    // Connections end a moment after they are closed, and a template must have none.
+    admin
+        .batch_execute("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = 'rig_template'")
+        .await
+        .expect("closed");
+    server
+}
+
+/// A superuser's connection that counts the changes it is told of.
+async fn connect(url: &str) -> (Client, watch::Receiver<u64>) {
+    let (client, mut connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("connected");
+    let (heard, changes) = watch::channel(0);
+    tokio::spawn(async move {
+        let mut messages =
+            futures::stream::poll_fn(move |context| connection.poll_message(context));
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(AsyncMessage::Notification(_)) => heard.send_modify(|count| *count += 1),
+                Ok(_) => {}
+                // The server went away; whoever waits is told by the next statement.
+                Err(_) => break,
+            }
+        }
+    });
+    client.batch_execute("listen rig").await.expect("listening");
+    (client, changes)
+}
