@@ -2,7 +2,7 @@
 set local role conversion_outbox_owner;
 
 create table conversion_outbox.destination (
-  name             text primary key,
+  name             text collate "C" primary key,
   platform         text        not null,
   enabled          boolean     not null default true,
   registered_at    timestamptz not null default now(),
@@ -26,7 +26,7 @@ comment on column conversion_outbox.destination.hold_credential is 'Keyed finger
 
 create table conversion_outbox.delivery (
   event_no       bigint      not null,
-  destination    text        not null,
+  destination    text collate "C" not null,
   state          text        not null,
   reason         text,
   claim_no       integer     not null default 0,
@@ -80,7 +80,7 @@ comment on column conversion_outbox.delivery.payload_hash is 'SHA-256 of this ev
 
 create table conversion_outbox.attempt (
   event_no      bigint      not null,
-  destination   text        not null,
+  destination   text collate "C" not null,
   try_no        smallint    not null,
   outcome       text        not null,
   counted       boolean     not null,
@@ -104,8 +104,8 @@ comment on column conversion_outbox.attempt.response_code is 'HTTP status; null 
 -- Running totals of final states, so that nobody counts a large table to draw a page. Spread over slots so that
 -- several workers do not wait for one another's commit.
 create table conversion_outbox.delivery_total (
-  destination text     not null,
-  state       text     not null,
+  destination text collate "C" not null,
+  state       text collate "C" not null,
   slot        smallint not null,
   total       bigint   not null,
   retried     bigint   not null,
@@ -117,7 +117,7 @@ comment on column conversion_outbox.delivery_total.retried is 'Of these, deliver
 -- Consent that was taken back after the event was written. The event itself stays as it was: it is the record.
 create table conversion_outbox.withdrawal (
   withdrawal_no bigint generated always as identity primary key,
-  business_id   text,
+  business_id   text collate "C",
   external_id   bytea,
   signals       text[]      not null,
   withdrawn_at  timestamptz not null default clock_timestamp(),

