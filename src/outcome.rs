@@ -195,7 +195,7 @@ impl Outcome {
     }
 
     /// Every text of [`Outcome::as_str`], and that of a refused batch.
-    pub const TEXTS: &'static [&'static str] = &[
+    pub const TEXTS: [&'static str; 8] = [
         "accepted",
         "sent",
         "retry",

@@ -5,6 +5,8 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
+use crate::outcome::Outcome;
+
 /// Final states of a delivery.
 pub const FINAL_STATES: [&str; 9] = [
     "accepted",
@@ -19,16 +21,7 @@ pub const FINAL_STATES: [&str; 9] = [
 ];
 
 /// Outcomes of an attempt.
-pub const RESULTS: [&str; 8] = [
-    "accepted",
-    "sent",
-    "retry",
-    "rate_limited",
-    "hold",
-    "rejected",
-    "batch_rejected",
-    "ambiguous",
-];
+pub const RESULTS: [&str; 8] = Outcome::TEXTS;
 
 /// Why nothing left the house.
 pub const SUPPRESSED: [&str; 7] = [
@@ -114,5 +107,19 @@ pub(super) fn code(code: Option<u16>) -> String {
         None => "none".to_owned(),
         Some(code) if CODES.contains(&code) => code.to_string(),
         Some(_) => OTHER.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Reason, State};
+
+    #[test]
+    fn the_lists_are_those_of_the_outcomes() {
+        let last = State::ALL.iter().filter(|&&state| state != State::Pending);
+        assert!(last.map(|state| state.as_str()).eq(FINAL_STATES));
+        let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert!(SUPPRESSED.iter().all(|word| reasons.contains(word)));
     }
 }
