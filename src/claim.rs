@@ -156,9 +156,7 @@ pub async fn read_event(
         )
         .await?;
     rows.first()
-        .map(|row| {
-            Ok::<_, tokio_postgres::Error>((OutboxEvent::parse(columns(row)?), surroundings(row)?))
-        })
+        .map(|row| Ok::<_, tokio_postgres::Error>((event(row)?, surroundings(row)?)))
         .transpose()
         .map_err(DatabaseError::from)
 }
@@ -176,7 +174,7 @@ fn claimed(
             expires_at,
         },
         is_rescued: row.try_get("rescued")?,
-        event: OutboxEvent::parse(columns(row)?).map(Arc::new),
+        event: event(row)?.map(Arc::new),
         around: surroundings(row)?,
         done: if is_fresh {
             row.try_get::<_, Option<Vec<String>>>("done")?
@@ -228,25 +226,45 @@ fn original_of(value: &Value) -> Original {
     }
 }
 
-fn columns(row: &Row) -> Result<Columns, tokio_postgres::Error> {
-    Ok(Columns {
+/// The event of a row. Columns whose content may be more than can be read (JSON nested too deeply, a time beyond the
+/// calendar) are this row's own fault and fail no other.
+fn event(row: &Row) -> Result<Result<OutboxEvent, EventFault>, tokio_postgres::Error> {
+    let columns = Columns {
         event_no: row.try_get("event_no")?,
         event_id: row.try_get("event_id")?,
         event_name: row.try_get("event_name")?,
         business_id: row.try_get("business_id")?,
-        occurred_at: row.try_get("occurred_at")?,
         recorded_at: row.try_get("recorded_at")?,
         value: row.try_get("value")?,
         currency: row.try_get("currency")?,
-        consent: row.try_get("consent")?,
-        user_data: row.try_get("user_data")?,
-        click_ids: row.try_get("click_ids")?,
-        properties: row.try_get("properties")?,
         action_source: row.try_get("action_source")?,
         page_url: row.try_get("page_url")?,
         source: row.try_get("source")?,
         depends_on: row.try_get("depends_on")?,
         traceparent: row.try_get("traceparent")?,
         tracestate: row.try_get("tracestate")?,
+        ..Columns::default()
+    };
+    Ok(with_free_columns(row, columns).and_then(OutboxEvent::parse))
+}
+
+fn with_free_columns(row: &Row, columns: Columns) -> Result<Columns, EventFault> {
+    let json = |column| {
+        let fault = |_| EventFault {
+            column,
+            rule: "must be JSON that is not nested beyond reading",
+        };
+        row.try_get(column).map_err(fault)
+    };
+    Ok(Columns {
+        occurred_at: row.try_get("occurred_at").map_err(|_| EventFault {
+            column: "occurred_at",
+            rule: "must be a time within the calendar",
+        })?,
+        consent: json("consent")?,
+        user_data: json("user_data")?,
+        click_ids: json("click_ids")?,
+        properties: json("properties")?,
+        ..columns
     })
 }
