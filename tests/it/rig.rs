@@ -16,7 +16,7 @@ use conversion_outbox::db::connect::Database;
 use conversion_outbox::db::migrate;
 use conversion_outbox::sandbox::postgres::{Options as ServerOptions, Postgres};
 use conversion_outbox::sandbox::{
-    Account, Clock as SandboxClock, Fault, FaultKind, Options, Platform, Row, Sandbox,
+    Account, Clock as SandboxClock, Fault, FaultKind, Ledger, Options, Platform, Row, Sandbox,
 };
 use conversion_outbox::telemetry::Relation;
 use conversion_outbox::telemetry::health::Health;
@@ -37,7 +37,7 @@ pub(crate) const TOKEN: &str = "token-of-the-test";
 pub(crate) const SECRET: &str = "secret-of-the-test";
 
 /// How long something may take to come true before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(25);
 
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -379,6 +379,18 @@ base_url = "{sandbox}"
         self.sandbox.add_fault(fault).expect("a sensible rule")
     }
 
+    /// Waits until a rule holds so many requests.
+    pub(crate) async fn held(&self, rule: u64, count: u64) {
+        let waiting = tokio::time::timeout(PATIENCE, self.sandbox.held(rule, count)).await;
+        waiting.expect("the requests arrive");
+    }
+
+    /// Waits until the ledger says so.
+    pub(crate) async fn until_arrived(&self, satisfied: impl FnMut(&Ledger) -> bool) {
+        let waiting = tokio::time::timeout(PATIENCE, self.sandbox.wait_for(satisfied)).await;
+        waiting.expect("the requests arrive");
+    }
+
     /// Lets time pass for database, workers and emulators.
     pub(crate) fn pass(&self, time: TimeDelta) {
         self.clock.advance(time);
@@ -436,10 +448,14 @@ pub(crate) fn granted() -> Value {
 
 /// A paid order of a person whom both platforms know; its id is `order_paid:` and the business id.
 pub(crate) fn order(business_id: &str) -> Value {
+    // Everybody has a browser of their own: GA4 tells events apart by it.
+    let browser = business_id.bytes().fold(7_u64, |sum, byte| {
+        (sum * 31 + u64::from(byte)) % 1_000_000_007
+    });
     json!({
         "event_name": "order_paid", "business_id": business_id, "value": 49.90, "currency": "EUR", "consent": granted(),
         "user_data": { "email": format!("{business_id}@example.com"), "phone": "+49 170 1234567", "first_name": "Ada" },
-        "click_ids": { "ga_client_id": "1234567890.1690000000", "fbp": "fb.1.1690000000000.123456789" },
+        "click_ids": { "ga_client_id": format!("{browser}.1690000000"), "fbp": "fb.1.1690000000000.123456789" },
         "properties": { "items": [{ "id": "sku-1", "name": "Teapot", "price": 49.90, "quantity": 1 }] },
     })
 }

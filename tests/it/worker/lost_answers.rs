@@ -117,7 +117,7 @@ async fn meta_is_never_sent_it_again_where_the_operator_says_so() {
         ..Setup::default()
     });
     rig.insert(&[order("o-1")]).await;
-    rig.sandbox.held(hold, 1).await;
+    rig.held(hold, 1).await;
     let announced: bool = rig
         .one("select exists (select from conversion_outbox.delivery where destination = 'meta' and reason = 'sending' and intent_at is not null and tries = 1 and payload_hash is not null)")
         .await;

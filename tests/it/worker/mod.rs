@@ -1,6 +1,13 @@
 //! The worker against a real database and real HTTP: tests that try to break each of its promises.
 
+mod consent;
+mod crash;
 mod delivered;
+mod host_database;
 mod lost_answers;
 mod once;
+mod outage;
+mod poison;
+mod replicas;
+mod retries;
 mod same_id;

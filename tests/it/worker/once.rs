@@ -42,7 +42,7 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     });
     let first = rig.work();
     rig.insert(&[order("o-1")]).await;
-    rig.sandbox.held(hold, 1).await;
+    rig.held(hold, 1).await;
     first.stop();
     rig.until_state("ga4", "order_paid:o-1", "sent").await;
     rig.pass(TimeDelta::minutes(5));
@@ -78,12 +78,12 @@ async fn a_late_result_of_an_own_lost_lease_closes_nothing() {
     let ga4 = rig.fault(FaultKind::HoldBefore, Platform::Ga4, |_| {});
     let worker = rig.work();
     rig.insert(&[order("o-1")]).await;
-    rig.sandbox.held(meta, 1).await;
-    rig.sandbox.held(ga4, 1).await;
+    rig.held(meta, 1).await;
+    rig.held(ga4, 1).await;
     // The same worker takes the event again, and its first request of each kind still hangs.
     rig.pass(TimeDelta::minutes(5));
     rig.until_state("meta", "order_paid:o-1", "accepted").await;
-    rig.sandbox.held(ga4, 2).await;
+    rig.held(ga4, 2).await;
     rig.sandbox.release(meta);
     let late = format!("{LATE} 1\n");
     // A statement of another event shows that the late result has been written, or rather has not.
@@ -114,7 +114,7 @@ async fn an_intent_whose_lease_ran_out_is_not_sent_again() {
     });
     let first = rig.work();
     rig.insert(&[lead("l-1")]).await;
-    rig.sandbox.held(hold, 1).await;
+    rig.held(hold, 1).await;
     first.stop();
     rig.pass(TimeDelta::minutes(5));
     let second = rig.work();

@@ -1,0 +1,85 @@
+//! Any number of workers on one database, in one process.
+
+use conversion_outbox::sandbox::{FaultKind, Platform};
+use serde_json::Value;
+
+use crate::rig::{Rig, Running, Setup, lead, order};
+
+/// Every event once in each ledger and in the tables, whoever took it.
+async fn race(replicas: usize) {
+    let rig = Rig::new().await;
+    let setup = Setup {
+        worker: "batch_events = 20",
+        ..Setup::default()
+    };
+    let workers: Vec<Running> = (0..replicas).map(|_| rig.work_with(setup)).collect();
+    let events: Vec<Value> = (0..500)
+        .map(|n| {
+            if n % 2 == 0 {
+                order(&format!("o-{n}"))
+            } else {
+                lead(&format!("l-{n}"))
+            }
+        })
+        .collect();
+    for chunk in events.chunks(50) {
+        rig.insert(chunk).await;
+    }
+    rig.until("(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 1000").await;
+    rig.until_final().await;
+    for worker in workers {
+        worker.drain().await;
+    }
+    for platform in Platform::ALL {
+        assert_eq!(rig.arrived(platform).len(), 500, "{platform}");
+    }
+    assert_eq!(rig.doubles(), 0);
+    let totals: i64 = rig
+        .one("select sum(total)::bigint from conversion_outbox.destination_total")
+        .await;
+    assert_eq!(totals, 1000);
+}
+
+#[tokio::test]
+async fn two_workers_deliver_everything_once() {
+    race(2).await;
+}
+
+#[tokio::test]
+async fn three_workers_deliver_everything_once() {
+    race(3).await;
+}
+
+#[tokio::test]
+async fn a_drain_finishes_what_is_under_way_and_gives_back_the_rest() {
+    let rig = Rig::new().await;
+    let hold = rig.fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
+    let worker = rig.work_with(Setup {
+        meta: "batch_size = 1\nconcurrency = 2",
+        ..Setup::default()
+    });
+    rig.insert(
+        &(0..10)
+            .map(|n| order(&format!("o-{n}")))
+            .collect::<Vec<_>>(),
+    )
+    .await;
+    rig.held(hold, 2).await;
+    worker.stop();
+    rig.sandbox.release(hold);
+    worker.drain().await;
+    let leased: i64 = rig
+        .one("select (select count(*) from conversion_outbox.queue where lease_until is not null)
+                   + (select count(*) from conversion_outbox.delivery where lease_until is not null)")
+        .await;
+    assert_eq!(leased, 0, "whoever comes next need not wait for a lease");
+    assert!(
+        rig.count("meta", "accepted").await >= 2,
+        "what was under way has ended"
+    );
+    let second = rig.work();
+    rig.until_final().await;
+    assert_eq!(rig.count("meta", "accepted").await, 10);
+    assert_eq!(rig.doubles(), 0);
+    second.drain().await;
+}
