@@ -29,7 +29,7 @@ use crate::telemetry::spans;
 const MARK_LAG: i64 = 4000;
 
 /// Pause after the database could not be asked.
-const ERROR_PAUSE: Duration = Duration::from_millis(500);
+const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often waiting deliveries are looked at.
 const DUE_POLL: Duration = Duration::from_millis(100);
@@ -94,14 +94,14 @@ pub(super) async fn due(
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
-        let mut is_busy = false;
-        match claim_due(&lanes, &shared).await {
-            Ok(was_full) => is_busy = was_full,
+        let pause = match claim_due(&lanes, &shared).await {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => DUE_POLL,
             Err(error) => {
-                tracing::warn!(%error, "waiting deliveries could not be claimed; trying again")
+                tracing::warn!(%error, "waiting deliveries could not be claimed; trying again");
+                ERROR_PAUSE
             }
-        }
-        let pause = if is_busy { Duration::ZERO } else { DUE_POLL };
+        };
         if is_over(&mut stop, pause).await {
             return;
         }

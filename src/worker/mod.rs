@@ -187,6 +187,8 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     // A dropped sender is a stop as well: whoever started us is gone.
     drop(stop.wait_for(|&stop| stop).await);
     health.drain();
+    // From here on a database that is away may delay the end, not prevent it.
+    give_up_at.get_or_init(|| Instant::now() + drain + LAST_FLUSH);
     while finders.join_next().await.is_some() {}
     stop_lanes.send_replace(true);
     let in_time = tokio::time::timeout(drain, async {
@@ -199,7 +201,6 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         );
         sending.shutdown().await;
     }
-    give_up_at.get_or_init(|| Instant::now() + LAST_FLUSH);
     if settler.await.is_err() {
         tracing::error!("the settler panicked; what it held comes back when the leases run out");
     }

@@ -17,7 +17,7 @@ use crate::settle::{self, Settlement};
 use crate::telemetry::spans;
 
 /// Between two tries to write while the database refuses or is away.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the other tasks report.
 #[derive(Debug)]
