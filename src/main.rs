@@ -12,6 +12,8 @@ use conversion_outbox::config::secret::SecretError;
 use conversion_outbox::db::dial::OpenError;
 use conversion_outbox::db::error::DatabaseError;
 use conversion_outbox::db::migrate::{MigrateError, SchemaError};
+#[cfg(feature = "sandbox")]
+use conversion_outbox::sandbox::postgres::PostgresError;
 
 /// The command was understood and failed.
 const FAILED: u8 = 1;
