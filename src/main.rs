@@ -70,6 +70,12 @@ fn code_of(cause: &(dyn Error + 'static)) -> Option<u8> {
     if is_config {
         return Some(BAD_CONFIG);
     }
+    #[cfg(feature = "sandbox")]
+    if let Some(PostgresError::NotInstalled { .. } | PostgresError::NoAccount) =
+        cause.downcast_ref()
+    {
+        return Some(UNAVAILABLE);
+    }
     let database = match (cause.downcast_ref(), cause.downcast_ref()) {
         (Some(MigrateError::Database(database)), _) => database,
         (_, Some(SchemaError::Database(database))) => database,
