@@ -53,10 +53,12 @@ inserted as (
 updated as (
   update conversion_outbox.delivery d
      set state = r.state, reason = r.reason, tries = r.tries, attempts = r.attempts,
-         response_code = coalesce(r.response_code, d.response_code), duration_ms = coalesce(r.duration_ms, d.duration_ms),
+         response_code = case when r.tried_at is null then d.response_code else r.response_code end, duration_ms = coalesce(r.duration_ms, d.duration_ms),
          permit = coalesce(r.permit, d.permit), tried_at = coalesce(r.tried_at, d.tried_at),
          first_tried_at = coalesce(d.first_tried_at, r.first_tried_at), payload_hash = coalesce(r.payload_hash, d.payload_hash),
-         trace_id = coalesce(r.trace_id, d.trace_id), error_code = coalesce(r.error_code, d.error_code),
+         trace_id = coalesce(r.trace_id, d.trace_id),
+         -- What was said of an earlier try is not true of a later one.
+         error_code = case when r.tried_at is null then coalesce(r.error_code, d.error_code) else r.error_code end,
          due_at = r.due_at, settled_at = r.settled_at, lease_until = null, intent_at = null
     from result r
    where not r.fresh and d.event_no = r.event_no and d.destination = r.destination
