@@ -3,6 +3,7 @@
 mod catalog;
 mod claim;
 mod cli;
+mod conformance;
 mod desk;
 mod door;
 mod golden;
@@ -11,6 +12,7 @@ mod insert;
 mod migrate;
 mod plan;
 mod privacy;
+mod process;
 mod race;
 mod repeat;
 mod rig;

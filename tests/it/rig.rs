@@ -16,7 +16,7 @@ use conversion_outbox::db::connect::Database;
 use conversion_outbox::db::migrate;
 use conversion_outbox::sandbox::postgres::{Options as ServerOptions, Postgres};
 use conversion_outbox::sandbox::{
-    Account, Clock as SandboxClock, Fault, FaultKind, Ledger, Options, Platform, Row, Sandbox,
+    Account, Clock as SandboxClock, Fault, FaultKind, Options, Platform, Row, Sandbox,
 };
 use conversion_outbox::telemetry::Relation;
 use conversion_outbox::telemetry::health::Health;
@@ -62,6 +62,8 @@ pub(crate) struct Setup {
     pub(crate) rest: &'static str,
     /// Where Meta is, instead of in the sandbox.
     pub(crate) meta_url: Option<&'static str>,
+    /// Whether the platforms are below `/meta` and `/ga4`, as behind a proxy.
+    pub(crate) is_proxied: bool,
 }
 
 /// One test's world.
@@ -77,7 +79,6 @@ pub(crate) struct Rig {
 /// A running worker.
 pub(crate) struct Running {
     pub(crate) metrics: Metrics,
-    pub(crate) health: Health,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), worker::StartError>>,
 }
@@ -158,11 +159,10 @@ impl Rig {
             .map(|destination| destination.name.as_str())
             .collect();
         let metrics = Metrics::new(&names, &["order_paid", "lead_created"]);
-        let health = Health::default();
         let worker = Worker {
             database: Database::open(&config.database).expect("a valid address"),
             metrics: metrics.clone(),
-            health: health.clone(),
+            health: Health::default(),
             clock: self.clock.clone(),
             relation: Relation::Link,
             config,
@@ -170,7 +170,6 @@ impl Rig {
         let (stop, stopped) = watch::channel(false);
         Running {
             metrics,
-            health,
             stop,
             task: tokio::spawn(worker::run(worker, stopped)),
         }
@@ -184,9 +183,15 @@ impl Rig {
             ga4,
             rest,
             meta_url,
+            is_proxied,
         } = setup;
         let (folder, sandbox) = (self.folder.path().display(), self.sandbox.url());
-        let meta_url = meta_url.unwrap_or(&sandbox);
+        let (meta_base, ga4_base) = if is_proxied {
+            (format!("{sandbox}/meta"), format!("{sandbox}/ga4/"))
+        } else {
+            (sandbox.clone(), sandbox)
+        };
+        let meta_url = meta_url.unwrap_or(&meta_base);
         format!(
             r#"
 [database]
@@ -212,7 +217,7 @@ name = "ga4"
 platform = "ga4"
 measurement_id = "{STREAM}"
 api_secret = {{ file = "{folder}/ga4.secret" }}
-base_url = "{sandbox}"
+base_url = "{ga4_base}"
 {ga4}
 {rest}
 "#
@@ -382,12 +387,6 @@ base_url = "{sandbox}"
     /// Waits until a rule holds so many requests.
     pub(crate) async fn held(&self, rule: u64, count: u64) {
         let waiting = tokio::time::timeout(PATIENCE, self.sandbox.held(rule, count)).await;
-        waiting.expect("the requests arrive");
-    }
-
-    /// Waits until the ledger says so.
-    pub(crate) async fn until_arrived(&self, satisfied: impl FnMut(&Ledger) -> bool) {
-        let waiting = tokio::time::timeout(PATIENCE, self.sandbox.wait_for(satisfied)).await;
         waiting.expect("the requests arrive");
     }
 

@@ -1,50 +1,11 @@
 //! Workers killed at the worst moments, and a database that goes away: real processes, real signals.
 
-use std::process::Stdio;
-
 use chrono::TimeDelta;
 use conversion_outbox::sandbox::postgres::{Durability, Options};
 use conversion_outbox::sandbox::{FaultKind, Platform, Verdict};
-use tokio::process::{Child, Command};
 
+use crate::process::Process;
 use crate::rig::{self, Rig, Setup, lead, order};
-
-/// A worker as an operator runs it.
-fn spawn(rig: &Rig, setup: Setup) -> Child {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|free| free.local_addr())
-        .expect("a free port")
-        .port();
-    let text = format!(
-        "{}\n[http]\nlisten = \"127.0.0.1:{port}\"\n",
-        rig.configuration(setup)
-    );
-    let config = rig.write(&format!("worker-{port}.toml"), &text);
-    let log = std::fs::File::create(rig.folder.path().join(format!("worker-{port}.log")))
-        .expect("a file");
-    Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
-        .args(["run", "--config"])
-        .arg(config)
-        .stdout(log.try_clone().expect("a second handle"))
-        .stderr(Stdio::from(log))
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it starts")
-}
-
-async fn signal(child: &Child, name: &str) {
-    let pid = child.id().expect("it runs").to_string();
-    let sent = Command::new("kill")
-        .args([name, &pid])
-        .status()
-        .await
-        .expect("kill runs");
-    assert!(sent.success());
-}
-
-async fn kill(mut child: Child) {
-    child.kill().await.expect("killed");
-}
 
 #[tokio::test]
 async fn a_worker_killed_before_the_platform_took_anything_loses_nothing() {
@@ -54,14 +15,14 @@ async fn a_worker_killed_before_the_platform_took_anything_loses_nothing() {
             fault.latency_ms = Some(600_000)
         })
     });
-    let worker = spawn(&rig, Setup::default());
+    let worker = Process::start(&rig, Setup::default());
     rig.insert(&[order("o-1"), lead("l-1")]).await;
     // Both are under way: the purchase under the queue's lease, the lead announced.
     rig.until("exists (select from conversion_outbox.delivery where destination = 'ga4' and reason = 'sending')").await;
     for (rule, least) in held.into_iter().zip([1, 2]) {
         struck(&rig, rule, least).await;
     }
-    kill(worker).await;
+    worker.kill().await;
     rig.sandbox.clear_faults();
     rig.pass(TimeDelta::minutes(2));
     let second = rig.work();
@@ -97,7 +58,7 @@ async fn a_worker_killed_after_the_platform_took_it_doubles_nothing_that_counts(
             fault.times = Some(2)
         })
     });
-    let worker = spawn(
+    let worker = Process::start(
         &rig,
         Setup {
             meta: "batch_size = 1",
@@ -108,7 +69,7 @@ async fn a_worker_killed_after_the_platform_took_it_doubles_nothing_that_counts(
     for rule in held {
         rig.held(rule, 2).await;
     }
-    kill(worker).await;
+    worker.kill().await;
     rig.pass(TimeDelta::minutes(2));
     let second = rig.work();
     rig.until_final().await;
@@ -147,7 +108,7 @@ async fn killed_again_and_again_it_still_delivers_everything() {
     )
     .await;
     for round in 1..=4_i64 {
-        let worker = spawn(
+        let worker = Process::start(
             &rig,
             Setup {
                 worker: "batch_events = 20",
@@ -156,7 +117,7 @@ async fn killed_again_and_again_it_still_delivers_everything() {
             },
         );
         rig.until(&format!("(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) > {}", round * 20)).await;
-        kill(worker).await;
+        worker.kill().await;
         // Leases of a killed worker run out.
         rig.run("update conversion_outbox.queue set lease_until = now() - interval '1 s' where lease_until is not null").await;
         rig.run("update conversion_outbox.delivery set lease_until = now() - interval '1 s' where lease_until is not null").await;
@@ -183,7 +144,7 @@ async fn killed_again_and_again_it_still_delivers_everything() {
 async fn sigterm_drains_and_gives_back_what_was_not_sent() {
     let rig = Rig::new().await;
     let hold = rig.fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
-    let mut worker = spawn(
+    let mut worker = Process::start(
         &rig,
         Setup {
             meta: "batch_size = 1\nconcurrency = 2",
@@ -197,10 +158,10 @@ async fn sigterm_drains_and_gives_back_what_was_not_sent() {
     )
     .await;
     rig.held(hold, 2).await;
-    signal(&worker, "-TERM").await;
+    worker.signal("-TERM").await;
     rig.sandbox.release(hold);
-    let ended = worker.wait().await.expect("it ends");
-    assert_eq!(ended.code(), Some(0));
+    let ended = worker.ended().await;
+    assert_eq!(ended, Some(0));
     let leased: i64 = rig
         .one("select (select count(*) from conversion_outbox.queue where lease_until is not null)
                    + (select count(*) from conversion_outbox.delivery where lease_until is not null)")
@@ -217,14 +178,13 @@ async fn sigterm_drains_and_gives_back_what_was_not_sent() {
 async fn a_second_signal_ends_it_at_once() {
     let rig = Rig::new().await;
     let hold = rig.fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
-    let mut worker = spawn(&rig, Setup::default());
+    let mut worker = Process::start(&rig, Setup::default());
     rig.insert(&[order("o-1")]).await;
     rig.held(hold, 1).await;
-    // The listener stops answering "ready" once the first signal is understood; two signals at once may merge.
-    signal(&worker, "-TERM").await;
-    signal(&worker, "-INT").await;
-    let ended = worker.wait().await.expect("it ends");
-    assert_eq!(ended.code(), Some(1));
+    worker.signal("-TERM").await;
+    worker.signal("-INT").await;
+    let ended = worker.ended().await;
+    assert_eq!(ended, Some(1));
     rig.sandbox.release(hold);
 }
 

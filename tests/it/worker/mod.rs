@@ -1,5 +1,6 @@
 //! The worker against a real database and real HTTP: tests that try to break each of its promises.
 
+mod canary;
 mod consent;
 mod crash;
 mod delivered;

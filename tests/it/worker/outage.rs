@@ -34,6 +34,12 @@ async fn all_is_delivered(rig: &Rig, worker: Running) {
         .await;
     rig.until_final().await;
     assert_eq!(rig.doubles(), 0);
+    let stale: i64 =
+        rig.one("select count(*) from conversion_outbox.delivery where error_code is not null or response_code > 299").await;
+    assert_eq!(
+        stale, 0,
+        "what was wrong with an earlier try is told by its attempt, not by the delivery"
+    );
     worker.drain().await;
 }
 

@@ -1,0 +1,88 @@
+//! A worker as an operator runs it: the real program, killed and told to stop by real signals.
+
+use std::process::{Output, Stdio};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use crate::rig::{Rig, Setup};
+
+/// A running `conversion-outbox run`. Killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    port: u16,
+    log: std::path::PathBuf,
+}
+
+/// Runs another command of the program to its end.
+pub(crate) async fn command(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
+        .args(args)
+        .output()
+        .await
+        .expect("it starts")
+}
+
+impl Process {
+    /// Starts a worker with the rig's configuration.
+    pub(crate) fn start(rig: &Rig, setup: Setup) -> Process {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        let port = free.expect("a free port").port();
+        let text = format!(
+            "{}\n[http]\nlisten = \"127.0.0.1:{port}\"\n",
+            rig.configuration(setup)
+        );
+        let config = rig.write(&format!("worker-{port}.toml"), &text);
+        let log = rig.folder.path().join(format!("worker-{port}.log"));
+        let file = std::fs::File::create(&log).expect("a file");
+        let child = Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
+            .args(["run", "--config"])
+            .arg(config)
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(Stdio::from(file))
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        Process { child, port, log }
+    }
+
+    /// As the kernel does when memory runs out: nothing is told to the process.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// Sends a signal, such as `-TERM`.
+    pub(crate) async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill")
+            .args([name, &pid])
+            .status()
+            .await
+            .expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// The exit code, once it has ended.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        self.child.wait().await.expect("it ends").code()
+    }
+
+    /// Everything it wrote so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("a log")
+    }
+
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> String {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .expect("it listens");
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("an answer");
+        text
+    }
+}
