@@ -298,3 +298,6 @@ fn older_than(then: DateTime<Utc>, limit: Duration, now: DateTime<Utc>) -> bool 
 fn end(state: State, reason: Reason) -> Decision {
     Decision::End(state, reason, None)
 }
+
+#[cfg(test)]
+mod tests;

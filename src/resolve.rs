@@ -257,6 +257,7 @@ mod tests {
             Just(Outcome::Rejected),
             Just(Outcome::Unrecognised),
             Just(Outcome::Ambiguous),
+            Just(Outcome::Miscounted),
             (after.clone(), any::<bool>())
                 .prop_map(|(after, delivered)| Outcome::Retry { after, delivered }),
             after.prop_map(|after| Outcome::RateLimited { after }),

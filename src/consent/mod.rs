@@ -253,3 +253,6 @@ fn decision(written: &Value) -> Option<BTreeMap<String, Vec<Kind>>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

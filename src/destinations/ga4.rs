@@ -365,3 +365,6 @@ fn validated(reply: &Reply) -> Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -333,3 +333,6 @@ fn content(item: &Map<String, Value>) -> Option<Value> {
     }
     Some(Value::Object(content))
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ fn throttled_for(reply: &Reply) -> Option<Duration> {
     .filter(|wait| !wait.is_zero())
     .max()
 }
+
+#[cfg(test)]
+mod tests;
