@@ -4,16 +4,16 @@
 //! then; the sandbox says when requests arrive and holds them where a test wants them; and time passes by moving the
 //! clock that database, workers and emulators share.
 
+mod events;
+mod server;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use conversion_outbox::config::Config;
-use conversion_outbox::config::database::DatabaseConfig;
-use conversion_outbox::config::secret::SecretRef;
 use conversion_outbox::db::connect::Database;
-use conversion_outbox::db::migrate;
 use conversion_outbox::sandbox::postgres::{Options as ServerOptions, Postgres};
 use conversion_outbox::sandbox::{
     Account, Clock as SandboxClock, Fault, FaultKind, Options, Platform, Row, Sandbox,
@@ -23,13 +23,16 @@ use conversion_outbox::telemetry::health::Health;
 use conversion_outbox::telemetry::metrics::Metrics;
 use conversion_outbox::worker::clock::Clock;
 use conversion_outbox::worker::{self, Worker};
-use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::FromSqlOwned;
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_postgres::{Client, NoTls};
+
+pub(crate) use self::events::{ago, granted, insert_in, lead, order, with};
+use self::server::connect;
+pub(crate) use self::server::start;
 
 pub(crate) const DATASET: &str = "100200300400500";
 pub(crate) const STREAM: &str = "G-TEST123";
@@ -41,17 +44,6 @@ const PATIENCE: Duration = Duration::from_secs(25);
 
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);
-
-/// Tells the listener of every change that a test may wait for.
-const WATCH: &str = "
-    create function public.tell() returns trigger language plpgsql as
-      $$ begin perform pg_notify('rig', tg_table_name); return null; end $$;
-    do $$ declare watched text; begin
-      foreach watched in array array['delivery', 'queue', 'destination'] loop
-        execute format('create trigger tell after insert or update or delete on conversion_outbox.%I
-                        for each statement execute function public.tell()', watched);
-      end loop;
-    end $$;";
 
 /// What a worker's configuration says beyond the rig's own: lines of TOML for each table.
 #[derive(Clone, Copy, Default)]
@@ -145,7 +137,6 @@ impl Rig {
 
     // --- workers ---
 
-    /// Starts a worker with Meta and GA4.
     pub(crate) fn work(&self) -> Running {
         self.work_with(Setup::default())
     }
@@ -237,11 +228,7 @@ base_url = "{ga4_base}"
 
     /// Inserts events in one transaction of the application's own.
     pub(crate) async fn insert(&self, events: &[Value]) {
-        let (mut app, connection) =
-            tokio_postgres::connect(&self.url.replace("//postgres@", "//rig_app@"), NoTls)
-                .await
-                .expect("connected");
-        tokio::spawn(connection);
+        let mut app = self.app().await;
         let transaction = app.transaction().await.expect("begun");
         insert_in(&transaction, events).await;
         transaction.commit().await.expect("committed");
@@ -419,129 +406,4 @@ impl Running {
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.trim().parse().expect("a number"))
     }
-}
-
-/// Inserts events through `enqueue`, in the caller's transaction.
-pub(crate) async fn insert_in(client: &impl tokio_postgres::GenericClient, events: &[Value]) {
-    let inserted = client
-        .execute(
-            "select conversion_outbox.enqueue(
-               event_id => e ->> 'event_id', event_name => e ->> 'event_name', business_id => e ->> 'business_id',
-               consent => e -> 'consent', occurred_at => (e ->> 'occurred_at')::timestamptz,
-               value => (e ->> 'value')::numeric, currency => e ->> 'currency', user_data => e -> 'user_data',
-               click_ids => e -> 'click_ids', properties => e -> 'properties', action_source => e ->> 'action_source',
-               page_url => e ->> 'page_url', source => e ->> 'source', depends_on => e ->> 'depends_on',
-               traceparent => e ->> 'traceparent')
-             from jsonb_array_elements($1::jsonb) e",
-            &[&Value::from(events.to_vec())],
-        )
-        .await
-        .expect("inserted");
-    assert_eq!(inserted, events.len() as u64);
-}
-
-/// Everything granted.
-pub(crate) fn granted() -> Value {
-    json!({ "ad_storage": "granted", "analytics_storage": "granted", "ad_user_data": "granted", "ad_personalization": "granted" })
-}
-
-/// A paid order of a person whom both platforms know; its id is `order_paid:` and the business id.
-pub(crate) fn order(business_id: &str) -> Value {
-    // Everybody has a browser of their own: GA4 tells events apart by it.
-    let browser = business_id.bytes().fold(7_u64, |sum, byte| {
-        (sum * 31 + u64::from(byte)) % 1_000_000_007
-    });
-    json!({
-        "event_name": "order_paid", "business_id": business_id, "value": 49.90, "currency": "EUR", "consent": granted(),
-        "user_data": { "email": format!("{business_id}@example.com"), "phone": "+49 170 1234567", "first_name": "Ada" },
-        "click_ids": { "ga_client_id": format!("{browser}.1690000000"), "fbp": "fb.1.1690000000000.123456789" },
-        "properties": { "items": [{ "id": "sku-1", "name": "Teapot", "price": 49.90, "quantity": 1 }] },
-    })
-}
-
-/// A lead of the same kind: an event that GA4 does not deduplicate.
-pub(crate) fn lead(business_id: &str) -> Value {
-    let mut lead = order(business_id);
-    lead["event_name"] = "lead_created".into();
-    lead["properties"] = json!({});
-    lead
-}
-
-/// The event with some members changed.
-pub(crate) fn with(mut event: Value, changes: Value) -> Value {
-    for (key, value) in changes.as_object().expect("an object") {
-        event[key] = value.clone();
-    }
-    event
-}
-
-/// An RFC 3339 time so far from now.
-pub(crate) fn ago(time: TimeDelta) -> Value {
-    (Utc::now() - time).to_rfc3339().into()
-}
-
-/// A server with a migrated template and the logins of application and worker.
-pub(crate) async fn start(options: ServerOptions) -> Postgres {
-    let server = tokio::task::spawn_blocking(move || Postgres::start(options))
-        .await
-        .expect("no panic")
-        .expect("PostgreSQL is installed where the tests run");
-    let (admin, connection) = tokio_postgres::connect(&server.url("postgres"), NoTls)
-        .await
-        .expect("connected");
-    tokio::spawn(connection);
-    admin
-        .batch_execute("create database rig_template")
-        .await
-        .expect("made");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("url");
-    std::fs::write(&file, server.url("rig_template")).expect("written");
-    let template =
-        Database::open(&DatabaseConfig::new(SecretRef::file(file))).expect("a valid address");
-    migrate::up(&template).await.expect("migrated");
-    template
-        .client()
-        .await
-        .expect("connected")
-        .batch_execute(WATCH)
-        .await
-        .expect("watched");
-    template.pool().close();
-    admin
-        .batch_execute(
-            "create role rig_app login in role conversion_outbox_app;
-             create role rig_worker login in role conversion_outbox_worker;
-             alter database rig_template allow_connections false;",
-        )
-        .await
-        .expect("made");
-    // Connections end a moment after they are closed, and a template must have none.
-    admin
-        .batch_execute("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = 'rig_template'")
-        .await
-        .expect("closed");
-    server
-}
-
-/// A superuser's connection that counts the changes it is told of.
-async fn connect(url: &str) -> (Client, watch::Receiver<u64>) {
-    let (client, mut connection) = tokio_postgres::connect(url, NoTls)
-        .await
-        .expect("connected");
-    let (heard, changes) = watch::channel(0);
-    tokio::spawn(async move {
-        let mut messages =
-            futures::stream::poll_fn(move |context| connection.poll_message(context));
-        while let Some(message) = messages.next().await {
-            match message {
-                Ok(AsyncMessage::Notification(_)) => heard.send_modify(|count| *count += 1),
-                Ok(_) => {}
-                // The server went away; whoever waits is told by the next statement.
-                Err(_) => break,
-            }
-        }
-    });
-    client.batch_execute("listen rig").await.expect("listening");
-    (client, changes)
 }
