@@ -5,6 +5,7 @@
 //! clock that database, workers and emulators share.
 
 mod events;
+mod running;
 mod server;
 
 use std::path::PathBuf;
@@ -26,11 +27,11 @@ use conversion_outbox::worker::{self, Worker};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{OnceCell, watch};
-use tokio::task::JoinHandle;
 use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) use self::events::{ago, granted, insert_in, lead, order, with};
+pub(crate) use self::running::Running;
 use self::server::connect;
 pub(crate) use self::server::start;
 
@@ -66,13 +67,6 @@ pub(crate) struct Rig {
     url: String,
     client: Client,
     changes: watch::Receiver<u64>,
-}
-
-/// A running worker.
-pub(crate) struct Running {
-    pub(crate) metrics: Metrics,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<Result<(), worker::StartError>>,
 }
 
 impl Rig {
@@ -380,30 +374,5 @@ base_url = "{ga4_base}"
     /// Lets time pass for database, workers and emulators.
     pub(crate) fn pass(&self, time: TimeDelta) {
         self.clock.advance(time);
-    }
-}
-
-impl Running {
-    /// Tells the worker to stop, without waiting for it.
-    pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
-    }
-
-    /// Stops the worker and waits until it has drained.
-    pub(crate) async fn drain(self) {
-        self.stop();
-        let ended = tokio::time::timeout(PATIENCE, self.task)
-            .await
-            .expect("it drains");
-        ended.expect("no panic").expect("it had started");
-    }
-
-    /// The value of a metric, by its name with labels; nought when it is not there.
-    pub(crate) fn metric(&self, name: &str) -> f64 {
-        let text = self.metrics.render();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.trim().parse().expect("a number"))
     }
 }
