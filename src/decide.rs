@@ -111,7 +111,11 @@ pub fn decide(
         destination.settings.age_max(event.action_source.as_deref()),
         now,
     ) {
-        return end(State::Expired, Reason::TooOld);
+        return match prior.first_tried_at {
+            // It may have been taken when it was young enough.
+            Some(_) => end(State::Uncertain, Reason::RepeatWindowOver),
+            None => end(State::Expired, Reason::TooOld),
+        };
     }
     if destination
         .age_max

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tracing::Span;
 
 use super::Shared;
+use super::company;
 use super::gate::Pass;
 use super::holds;
 use super::lane::{Job, Lane};
@@ -36,8 +37,13 @@ pub(super) async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
     let jobs = announce(lane, jobs, shared).await;
     let mut was_sent = false;
     // Halves of a refused batch are sent one after another: nothing was stored, and there is no hurry.
-    let mut parts = vec![jobs];
+    let mut parts = company::parts(jobs, lane.destination.batch_size as usize);
     while let Some(part) = parts.pop() {
+        let pass = lane.gate().look(shared.clock.now());
+        if let (true, Pass::Shut(reason)) = (was_sent, pass) {
+            postpone(lane, part, reason, shared).await;
+            continue;
+        }
         let part = in_time(lane, part, shared).await;
         if part.is_empty() {
             continue;

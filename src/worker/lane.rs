@@ -270,13 +270,13 @@ pub(super) async fn run(
             break;
         }
         lane.queued.fetch_sub(taken, Ordering::Relaxed);
-        let (lane, shared) = (lane.clone(), shared.clone());
+        let (sender, shared) = (lane.clone(), shared.clone());
         requests.spawn(async move {
-            attempt::deliver(&lane, batch, &shared).await;
+            attempt::deliver(&sender, batch, &shared).await;
             drop(slot);
         });
         while let Some(ended) = requests.try_join_next() {
-            report_panic(ended);
+            report_panic(&lane, ended);
         }
     }
     jobs.close();
@@ -286,13 +286,14 @@ pub(super) async fn run(
             .await;
     }
     while let Some(ended) = requests.join_next().await {
-        report_panic(ended);
+        report_panic(&lane, ended);
     }
 }
 
-/// The jobs of a request that panicked come back when their lease runs out.
-fn report_panic(ended: Result<(), tokio::task::JoinError>) {
+/// The jobs of a request that panicked come back when their lease runs out; a probe that panicked is none.
+fn report_panic(lane: &Lane, ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err() {
+        lane.gate().after_nothing();
         tracing::error!("a request panicked; its deliveries come back when their lease runs out");
     }
 }

@@ -6,6 +6,7 @@
 mod attempt;
 mod claimer;
 pub mod clock;
+mod company;
 pub mod gate;
 mod holds;
 mod lane;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use conversion_outbox::sandbox::{FaultKind, Platform};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, ago, order, with};
+use crate::rig::{Rig, Setup, ago, order, with};
 
 fn orders(count: usize) -> Vec<Value> {
     (0..count).map(|n| order(&format!("o-{n}"))).collect()
@@ -115,5 +115,33 @@ async fn rows_that_cannot_be_read_end_alone() {
         ),
         (2, 2)
     );
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn the_event_that_breaks_a_platform_ends_up_alone() {
+    let rig = Rig::new().await;
+    rig.fault(FaultKind::Status, Platform::Meta, |fault| {
+        (fault.status, fault.event_id) = (Some(500), Some("order_paid:o-3".into()));
+    });
+    rig.insert(&orders(8)).await;
+    let worker = rig.work_with(Setup {
+        meta: "batch_size = 8",
+        ..Setup::default()
+    });
+    // Eight together, then four, two, one: each time somewhat later.
+    for tries in 1..=4 {
+        rig.until(&format!(
+            "(select coalesce(max(tries), 0) >= {tries} and count(lease_until) = 0
+                from conversion_outbox.delivery where destination = 'meta')"
+        ))
+        .await;
+        rig.pass(TimeDelta::hours(2));
+    }
+    rig.until(
+        "(select count(*) = 7 from conversion_outbox.delivery where destination = 'meta' and state = 'accepted')",
+    )
+    .await;
+    assert_eq!(rig.state("meta", "order_paid:o-3").await, "pending/retry");
     worker.drain().await;
 }
