@@ -6,6 +6,7 @@ create table conversion_outbox.destination (
   platform         text        not null,
   enabled          boolean     not null default true,
   registered_at    timestamptz not null default now(),
+  last_seen_at     timestamptz not null default now(),
   hold_reason      text,
   hold_code        text,
   hold_advice      text,
@@ -19,10 +20,20 @@ create table conversion_outbox.destination (
     and (hold_reason is not null or (hold_code is null and hold_advice is null and hold_credential is null)))
 );
 comment on table conversion_outbox.destination is 'The destinations that workers are configured for, and which of them are held until a person or a new credential helps.';
+comment on column conversion_outbox.destination.last_seen_at is 'When a worker that is configured for it last said so; every 15 seconds.';
 comment on column conversion_outbox.destination.hold_reason is 'Why nothing is sent; null when the destination works.';
 comment on column conversion_outbox.destination.hold_code is 'The platform''s own error code.';
 comment on column conversion_outbox.destination.probe_at is 'When one request may try again, in case the platform''s side was mended.';
 comment on column conversion_outbox.destination.hold_credential is 'Keyed fingerprint of the credential that was refused: another one lifts the hold at once.';
+
+-- Workers may differ for a while, in a rolling deployment: what some running worker serves must get every event. Seen is
+-- measured against the latest sign of any worker, so that nothing disappears while none of them runs.
+create view conversion_outbox.live_destination as
+  select name, platform
+    from conversion_outbox.destination
+   where enabled
+     and last_seen_at > (select max(last_seen_at) from conversion_outbox.destination) - interval '60 seconds';
+comment on view conversion_outbox.live_destination is 'Destinations that some worker serves: an event is finished when each of them has its delivery.';
 
 create table conversion_outbox.delivery (
   event_no       bigint      not null,

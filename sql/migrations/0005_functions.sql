@@ -26,9 +26,8 @@ create view conversion_outbox.delivery_log as
          n.name, n.platform, 'pending', null, null, null, null, null, null, 0::smallint, 0::smallint, e.recorded_at, null, null, null
     from conversion_outbox.queue q
     join conversion_outbox.event e using (event_no)
-    cross join conversion_outbox.destination n
-   where n.enabled
-     and not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name);
+    cross join conversion_outbox.live_destination n
+   where not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name);
 comment on view conversion_outbox.delivery_log is 'What was sent, what waits and what did not leave: event, platform, send time, state, response code, payload hash, and which kinds of data the payload was allowed to hold. No personal data.';
 
 create view conversion_outbox.delivery_attempt as

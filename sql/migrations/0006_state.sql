@@ -22,7 +22,7 @@ create view conversion_outbox.destination_backlog as
     left join lateral (
       select count(*) as fresh, min(e.recorded_at) as oldest
         from conversion_outbox.queue q join conversion_outbox.event e using (event_no)
-       where n.enabled
+       where n.name in (select l.name from conversion_outbox.live_destination l)
          and not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name)) f on true;
 comment on view conversion_outbox.destination_backlog is 'Per destination: pending deliveries (queued events included), how many of them are due or were tried before, the oldest, and the hold if there is one.';
 

@@ -29,7 +29,7 @@ grant select, insert, update on conversion_outbox.delivery, conversion_outbox.de
 grant select, insert on conversion_outbox.attempt to conversion_outbox_worker;
 grant execute on function conversion_outbox.time_or_null, conversion_outbox.withdrawn_signals, conversion_outbox.original_of
   to conversion_outbox_worker;
-grant select on conversion_outbox.delivery_log, conversion_outbox.delivery_attempt, conversion_outbox.destination_backlog,
+grant select on conversion_outbox.live_destination, conversion_outbox.delivery_log, conversion_outbox.delivery_attempt, conversion_outbox.destination_backlog,
   conversion_outbox.destination_total to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
 grant select on conversion_outbox.repeat, conversion_outbox.destination, conversion_outbox.delivery, conversion_outbox.attempt,
   conversion_outbox.delivery_total to conversion_outbox_reader, conversion_outbox_operator;

@@ -21,10 +21,26 @@ with result as materialized (
 finished as materialized (
   select * from unnest($31::bigint[], $32::integer[]) as f (event_no, claim_no)
 ),
+-- Another worker may serve a destination that this one does not know: then the event is not finished. It is set aside
+-- for a moment, and whoever claims it next finds what is done already.
+unserved as materialized (
+  select f.event_no
+    from finished f
+    join conversion_outbox.live_destination n
+      on not exists (select from conversion_outbox.delivery d where d.event_no = f.event_no and d.destination = n.name)
+     and not exists (select from result r where r.event_no = f.event_no and r.destination = n.name)
+),
 closed as (
   delete from conversion_outbox.queue q
    using finished f
-   where q.event_no = f.event_no and q.claim_no = f.claim_no
+   where q.event_no = f.event_no and q.claim_no = f.claim_no and f.event_no not in (select u.event_no from unserved u)
+  returning q.event_no, q.claim_no
+),
+set_aside as (
+  update conversion_outbox.queue q
+     set lease_until = now() + interval '20 seconds'
+    from finished f
+   where q.event_no = f.event_no and q.claim_no = f.claim_no and f.event_no in (select u.event_no from unserved u)
   returning q.event_no, q.claim_no
 ),
 -- Events that stay in the queue are locked for the length of this statement, so that nobody claims them meanwhile.
@@ -37,7 +53,9 @@ open as materialized (
      for update
 ),
 held as (
-  select event_no, claim_no from closed union all select event_no, claim_no from open
+  select event_no, claim_no from closed
+  union all select event_no, claim_no from set_aside
+  union all select event_no, claim_no from open
 ),
 inserted as (
   insert into conversion_outbox.delivery as d

@@ -287,9 +287,11 @@ async fn pass_on(
     let now = shared.clock.now();
     let was_shut = match answer.verdict {
         Verdict::All(Outcome::Accepted | Outcome::Sent | Outcome::Validated) => {
-            let was_held = lane.gate().is_held();
-            let was_shut = lane.gate().after_success(now);
-            if was_held {
+            let (was_held, was_shut) = {
+                let mut gate = lane.gate();
+                (gate.is_held(), gate.after_success(now))
+            };
+            if was_held && was_shut {
                 holds::lift(lane, shared).await;
             }
             was_shut

@@ -67,6 +67,11 @@ impl Gate {
 
     /// The destination answered as it should. Returns whether the gate was shut until now.
     pub fn after_success(&mut self, now: DateTime<Utc>) -> bool {
+        if self.is_held() && !self.is_probing {
+            // A request from before the hold: it says nothing of what came since.
+            self.last_success_at = Some(now);
+            return false;
+        }
         let was_shut = self.shut.is_some();
         *self = Gate {
             last_success_at: Some(now),
@@ -77,6 +82,9 @@ impl Gate {
 
     /// The destination answered, and found fault with the events: it works.
     pub fn after_refusal(&mut self) -> bool {
+        if self.is_held() && !self.is_probing {
+            return false;
+        }
         let was_shut = self.shut.is_some();
         *self = Gate {
             last_success_at: self.last_success_at,
@@ -208,6 +216,11 @@ mod tests {
         gate.hold(at(300));
         gate.after_failure(at(1), Some(Duration::from_secs(1)));
         gate.after_throttling(at(2), None, &PROBES);
+        assert!(
+            !gate.after_success(at(3)),
+            "a request from before the hold lifts nothing"
+        );
+        assert!(!gate.after_refusal());
         assert_eq!(gate.ask(at(10)), Pass::Shut(Reason::DestinationHeld));
         assert_eq!(gate.look(at(300)), Pass::Probe);
         gate.resume();

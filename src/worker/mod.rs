@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::Config;
+use crate::config::destination::DestinationConfig;
 use crate::config::secret::SecretError;
 use crate::config::worker::WorkerConfig;
 use crate::db::connect::Database;
@@ -35,7 +36,6 @@ use lane::Lane;
 use settler::Message;
 
 const REGISTER: &str = include_str!("../../sql/queries/register_destination.sql");
-const RETIRE: &str = include_str!("../../sql/queries/retire_destinations.sql");
 
 /// Claims that may be in memory at once: enough to keep every lane busy while the next claim is under way.
 const CLAIMS_IN_MEMORY: usize = 10;
@@ -80,6 +80,7 @@ pub enum StartError {
         /// The destination.
         name: String,
         /// Why.
+        #[source]
         error: SecretError,
     },
     /// The HTTP client could not be made.
@@ -138,7 +139,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     if opened.is_empty() {
         return Err(StartError::NoDestination);
     }
-    register(&worker.database, &config).await?;
+    register(&worker.database, &config.destinations).await?;
     tokio::task::spawn_blocking(crate::identity::warm_up)
         .await
         .expect("loading dialling plans does not panic");
@@ -225,9 +226,12 @@ fn settler_side(shared: &Shared) -> Arc<Shared> {
     })
 }
 
-/// Makes the configured destinations known, and takes those out of the backlog that are configured no longer.
-async fn register(database: &Database, config: &Config) -> Result<(), DatabaseError> {
-    for destination in &config.destinations {
+/// Says which destinations this worker serves, at the start and with every report.
+async fn register(
+    database: &Database,
+    destinations: &[DestinationConfig],
+) -> Result<(), DatabaseError> {
+    for destination in destinations {
         let platform = destination.platform().name();
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&destination.name, Type::TEXT),
@@ -236,14 +240,6 @@ async fn register(database: &Database, config: &Config) -> Result<(), DatabaseEr
         ];
         database.query(REGISTER, &params).await?;
     }
-    let names: Vec<&str> = config
-        .destinations
-        .iter()
-        .map(|destination| destination.name.as_str())
-        .collect();
-    database
-        .query(RETIRE, &[(&names, Type::TEXT_ARRAY)])
-        .await?;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! What the database says now, for gauges: backlog, age, and the pool. Every few seconds, from indexes and totals only.
+//! Every few seconds: this worker's sign of life for its destinations, and what the database says now, for gauges (backlog,
+//! age, the pool), from indexes and totals only.
 //!
 //! Every worker reports the same numbers: alerts and panels take `max by (destination)`, never a sum.
 
@@ -15,7 +16,8 @@ use crate::telemetry::metrics::Backlog;
 
 const BACKLOG: &str = include_str!("../../sql/queries/backlog.sql");
 
-/// Between two looks. A scrape sees numbers at most this old.
+/// Between two looks. A scrape sees numbers at most this old; a destination without a sign of life for four times as long
+/// is served by nobody.
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Reports until told to stop.
@@ -30,6 +32,12 @@ pub(super) async fn run(
         shared
             .metrics
             .pool(idle, size.saturating_sub(idle), status.max_size as u64);
+        for lane in &lanes {
+            let served = std::slice::from_ref(&lane.destination);
+            if let Err(error) = super::register(&shared.database, served).await {
+                tracing::warn!(%error, "the sign of life could not be written");
+            }
+        }
         match look(&lanes, &shared).await {
             Ok(()) => shared.metrics.snapshot_taken(SystemTime::now()),
             Err(error) => tracing::warn!(%error, "the backlog could not be read"),

@@ -57,6 +57,8 @@ pub(crate) struct Setup {
     pub(crate) meta_url: Option<&'static str>,
     /// Whether the platforms are below `/meta` and `/ga4`, as behind a proxy.
     pub(crate) is_proxied: bool,
+    /// Whether GA4 is left out of the configuration.
+    pub(crate) only_meta: bool,
 }
 
 /// One test's world.
@@ -169,6 +171,7 @@ impl Rig {
             rest,
             meta_url,
             is_proxied,
+            only_meta,
         } = setup;
         let (folder, sandbox) = (self.folder.path().display(), self.sandbox.url());
         let (meta_base, ga4_base) = if is_proxied {
@@ -177,6 +180,19 @@ impl Rig {
             (sandbox.clone(), sandbox)
         };
         let meta_url = meta_url.unwrap_or(&meta_base);
+        let analytics = if only_meta {
+            String::new()
+        } else {
+            format!(
+                r#"[[destination]]
+name = "ga4"
+platform = "ga4"
+measurement_id = "{STREAM}"
+api_secret = {{ file = "{folder}/ga4.secret" }}
+base_url = "{ga4_base}"
+{ga4}"#
+            )
+        };
         format!(
             r#"
 [database]
@@ -197,13 +213,7 @@ dataset_id = "{DATASET}"
 access_token = {{ file = "{folder}/meta.token" }}
 base_url = "{meta_url}"
 {meta}
-[[destination]]
-name = "ga4"
-platform = "ga4"
-measurement_id = "{STREAM}"
-api_secret = {{ file = "{folder}/ga4.secret" }}
-base_url = "{ga4_base}"
-{ga4}
+{analytics}
 {rest}
 "#
         )

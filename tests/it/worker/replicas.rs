@@ -83,3 +83,28 @@ async fn a_drain_finishes_what_is_under_way_and_gives_back_the_rest() {
     assert_eq!(rig.doubles(), 0);
     second.drain().await;
 }
+
+#[tokio::test]
+async fn a_destination_that_only_one_of_two_workers_knows_gets_every_event() {
+    let rig = Rig::new().await;
+    let both = rig.work();
+    rig.insert(&[order("first")]).await;
+    rig.until_final().await;
+    // As in a rolling deployment: the one does not know GA4 (yet, or any more).
+    let meta_only = rig.work_with(Setup {
+        only_meta: true,
+        ..Setup::default()
+    });
+    let events: Vec<Value> = (0..60).map(|n| order(&format!("o-{n}"))).collect();
+    for chunk in events.chunks(10) {
+        rig.insert(chunk).await;
+    }
+    rig.until("(select count(*) from conversion_outbox.delivery where destination = 'meta' and state = 'accepted') = 61").await;
+    // What was set aside comes back after a moment.
+    rig.pass(chrono::TimeDelta::minutes(1));
+    rig.until("(select count(*) from conversion_outbox.delivery where destination = 'ga4' and state = 'sent') = 61").await;
+    rig.until_final().await;
+    both.drain().await;
+    meta_only.drain().await;
+    assert_eq!(rig.doubles(), 0);
+}
