@@ -21,6 +21,7 @@ use crate::decide::{Prior, Surroundings};
 use crate::event::{Columns, EventFault, OutboxEvent};
 
 const CLAIM_EVENTS: &str = include_str!("../sql/queries/claim_events.sql");
+const CLAIM_UNREAD: &str = include_str!("../sql/queries/claim_unread.sql");
 const CLAIM_DUE: &str = include_str!("../sql/queries/claim_due.sql");
 const NEXT_DUE: &str = include_str!("../sql/queries/next_due.sql");
 const READ_EVENT: &str = include_str!("../sql/queries/read_event.sql");
@@ -92,6 +93,35 @@ pub async fn claim_events(
         .map_err(DatabaseError::from)?;
     claimed.sort_by_key(|claimed| claimed.ticket.event_no);
     Ok(claimed)
+}
+
+/// Claims the first due event without reading its row, so that a row that cannot be read can be ended.
+pub async fn claim_unread(
+    database: &Database,
+    above: i64,
+    terms: Terms,
+) -> Result<Option<Ticket>, DatabaseError> {
+    let expires_at = Instant::now() + terms.lease;
+    let lease = terms.lease.as_secs_f64();
+    let rows = database
+        .query(
+            CLAIM_UNREAD,
+            &[
+                (&above as &(dyn ToSql + Sync), Type::INT8),
+                (&lease, Type::FLOAT8),
+                (&terms.clock, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await?;
+    let ticket = |row: &Row| {
+        Ok::<_, tokio_postgres::Error>(Ticket {
+            event_no: row.try_get("event_no")?,
+            claim_no: row.try_get("claim_no")?,
+            is_fresh: true,
+            expires_at,
+        })
+    };
+    Ok(rows.first().map(ticket).transpose()?)
 }
 
 /// Claims waiting deliveries of one destination whose time has come.

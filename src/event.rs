@@ -244,12 +244,12 @@ impl fmt::Debug for ClickIds {
     }
 }
 
-/// An amount that is finite and not negative, with exactly the digits it was written with.
+/// An amount within bounds, with exactly the digits it was written with.
 fn amount(written: &str) -> Result<Number, EventFault> {
-    let rule = fault("value", "must be a finite amount that is not negative");
+    let rule = fault("value", "must be an amount from 0 to below 1e18");
     let number: Number = written.trim().parse().map_err(|_| rule)?;
     match number.as_f64() {
-        Some(value) if value >= 0.0 && value.is_finite() => Ok(number),
+        Some(value) if (0.0..1e18).contains(&value) => Ok(number),
         _ => Err(rule),
     }
 }

@@ -29,7 +29,7 @@ create table conversion_outbox.event (
   constraint business_id_is_printable check (char_length(business_id) between 1 and 128 and business_id !~ '[[:cntrl:]]'),
   constraint occurred_at_is_a_time check (occurred_at between '0001-01-01 00:00+00' and '9999-12-31 00:00+00'),
   constraint value_and_currency_go_together check ((value is null) = (currency is null)),
-  constraint value_is_a_finite_amount check (value >= 0 and value < 'Infinity'),
+  constraint value_is_an_amount check (value >= 0 and value < 1e18),
   constraint currency_is_three_letters check (currency ~ '^[A-Z]{3}$'),
   constraint consent_is_an_object check (jsonb_typeof(consent) = 'object'),
   constraint an_event_does_not_adjust_itself check (depends_on <> event_id)

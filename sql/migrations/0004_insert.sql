@@ -65,6 +65,16 @@ as $$
 $$;
 comment on function conversion_outbox.known_keys is 'The keys of a json column that somebody reads.';
 
+create function conversion_outbox.is_readable(fields jsonb) returns boolean
+language sql immutable parallel safe
+as $$
+  -- A number such as 1e131071 is stored in a few bytes and printed with as many digits: nobody could read the row.
+  select pg_column_size(fields) <= 65536
+     and not fields @? 'strict $.** ? (@.type() == "number" && (@ > 1e30 || @ < -1e30 || (@ != 0 && @ < 1e-30 && @ > -1e-30)))'
+     and not fields @? 'strict $.**{64}'
+$$;
+comment on function conversion_outbox.is_readable is 'Whether a json column is small and shallow enough to be read by everybody: 64 kB, 64 levels, numbers up to 1e30.';
+
 create function conversion_outbox.warning(field text, rule text) returns jsonb
 language sql immutable parallel safe
 as $$ select jsonb_build_array(jsonb_build_object('field', field, 'rule', rule)) $$;
@@ -105,11 +115,11 @@ begin
     perform conversion_outbox.refuse('OB001', 'event_name', 'must be a snake_case name of 1 to 40 characters',
       'Use order_paid, lead_qualified, order_refunded, ... or your own name made of a-z, 0-9 and _.');
   end if;
-  if new.business_id is null or char_length(new.business_id) not between 1 and 128 or new.business_id ~ '[[:cntrl:]]' then
+  if new.business_id is null or char_length(new.business_id) not between 1 and 128 or new.business_id ~ '[[:cntrl:]]' or btrim(new.business_id) = '' then
     perform conversion_outbox.refuse('OB002', 'business_id', 'must be 1 to 128 printable characters',
       'Pass the order, payment, booking, lead or deal id.');
   end if;
-  if new.event_id is not null and (char_length(new.event_id) not between 1 and 128 or new.event_id ~ '[[:cntrl:]]') then
+  if new.event_id is not null and (char_length(new.event_id) not between 1 and 128 or new.event_id ~ '[[:cntrl:]]' or btrim(new.event_id) = '') then
     perform conversion_outbox.refuse('OB003', 'event_id', 'must be 1 to 128 printable characters',
       'Pass the id that the browser uses for the same event, or leave event_id out: it is then derived from event_name and business_id.');
   end if;
@@ -118,8 +128,8 @@ begin
       'value and currency are given together or not at all',
       'Pass both, or neither. A currency is never guessed.');
   end if;
-  if new.value is not null and not (new.value >= 0 and new.value < 'Infinity') then
-    perform conversion_outbox.refuse('OB005', 'value', 'must be a finite amount that is not negative',
+  if new.value is not null and not (new.value >= 0 and new.value < 1e18) then
+    perform conversion_outbox.refuse('OB005', 'value', 'must be an amount from 0 to below 1e18',
       'Pass the amount as a positive number; a refund is an event of its own (order_refunded), not a negative purchase.');
   end if;
   if new.currency is not null and not conversion_outbox.is_currency(new.currency) then
@@ -134,6 +144,10 @@ begin
   if jsonb_typeof(new.consent) <> 'object' then
     perform conversion_outbox.refuse('OB011', 'consent', 'must be a json object',
       'Pass an object with the four signals, or with "decision".');
+  end if;
+  if not conversion_outbox.is_readable(new.consent) then
+    perform conversion_outbox.refuse('OB014', 'consent', 'must be smaller than 64 kB, at most 64 levels deep, with numbers up to 1e30',
+      'Pass the signals and where they were given; keep the banner''s own record elsewhere.');
   end if;
   decision := new.consent -> 'decision';
   if decision is not null then
@@ -202,11 +216,17 @@ begin
   if jsonb_typeof(new.properties) <> 'object' then
     new.properties := '{}';
     found := found || conversion_outbox.warning('properties', 'not a json object; dropped');
+  elsif not conversion_outbox.is_readable(new.properties) then
+    new.properties := '{}';
+    found := found || conversion_outbox.warning('properties', 'larger than 64 kB, deeper than 64 levels, or with a number beyond 1e30; dropped');
   end if;
   new.click_ids := coalesce(new.click_ids, '{}');
   if jsonb_typeof(new.click_ids) <> 'object' then
     new.click_ids := '{}';
     found := found || conversion_outbox.warning('click_ids', 'not a json object; dropped');
+  elsif not conversion_outbox.is_readable(new.click_ids) then
+    new.click_ids := '{}';
+    found := found || conversion_outbox.warning('click_ids', 'larger than 64 kB, deeper than 64 levels, or with a number beyond 1e30; dropped');
   elsif new.click_ids - conversion_outbox.known_keys('click_ids') <> '{}' or new.click_ids @? 'strict $.* ? (@.type() != "string")' then
     found := found || conversion_outbox.field_warnings('click_ids', new.click_ids);
   end if;
@@ -214,6 +234,9 @@ begin
   if jsonb_typeof(new.user_data) <> 'object' then
     new.user_data := '{}';
     found := found || conversion_outbox.warning('user_data', 'not a json object; dropped');
+  elsif not conversion_outbox.is_readable(new.user_data) then
+    new.user_data := '{}';
+    found := found || conversion_outbox.warning('user_data', 'larger than 64 kB, deeper than 64 levels, or with a number beyond 1e30; dropped');
   elsif new.user_data - conversion_outbox.known_keys('user_data') <> '{}' or new.user_data @? 'strict $.* ? (@.type() != "string")' then
     found := found || conversion_outbox.field_warnings('user_data', new.user_data);
   end if;
@@ -234,7 +257,7 @@ begin
   return new;
 end
 $$;
-comment on function conversion_outbox.check_event is 'Raises OB001 to OB013 for a mistake in a mandatory column, fills in what was left out, drops unusable optional fields and lists oddities in warnings.';
+comment on function conversion_outbox.check_event is 'Raises OB001 to OB014 for a mistake in a mandatory column, fills in what was left out, drops unusable optional fields and lists oddities in warnings.';
 
 create function conversion_outbox.skip_repeat() returns trigger
 language plpgsql security definer
@@ -248,7 +271,7 @@ begin
   -- Waits for another transaction that is inserting the same event right now, so that the repeat is seen as one.
   -- A transaction takes at most 64 such locks, the server's default budget, however many events it inserts; beyond
   -- that the unique constraint alone decides.
-  twins := coalesce(nullif(current_setting('conversion_outbox.twin_locks', true), ''), '0')::integer;
+  twins := coalesce(substring(current_setting('conversion_outbox.twin_locks', true) from '^[0-9]{1,4}$'), '0')::integer;
   if twins < 64 then
     perform pg_advisory_xact_lock(hashtextextended(new.event_id, 4242)),
             set_config('conversion_outbox.twin_locks', (twins + 1)::text, true);

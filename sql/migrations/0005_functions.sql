@@ -229,23 +229,42 @@ begin
 
   with erased as (
     update conversion_outbox.event e
-       set user_data = '{}', click_ids = '{}', page_url = null, warnings = null
+       set user_data = '{}', click_ids = '{}', page_url = null, warnings = null,
+           -- Free text may name somebody; what an order consisted of does not.
+           properties = jsonb_strip_nulls(jsonb_build_object('items', e.properties -> 'items', 'tax', e.properties -> 'tax',
+             'shipping', e.properties -> 'shipping', 'coupon', e.properties -> 'coupon'))
      where (business_ids is not null and e.business_id = any (business_ids))
         or (external_id is not null and e.user_data ->> 'external_id' = external_id)
     returning e.event_no)
   select coalesce(array_agg(event_no), '{}') into events from erased;
 
-  with stopped as (
+  -- What a worker holds right now may be on its way: that worker writes how it went, and every later try is withdrawn.
+  with free as (
+    select q.event_no from conversion_outbox.queue q
+     where q.event_no = any (events) and (q.lease_until is null or q.lease_until < now())
+       for update skip locked),
+  unqueued as (
+    delete from conversion_outbox.queue q using free where q.event_no = free.event_no),
+  never_made as (
+    insert into conversion_outbox.delivery as d (event_no, destination, state, reason, settled_at)
+    select free.event_no, n.name, 'cancelled', 'erased', clock_timestamp()
+      from free cross join conversion_outbox.live_destination n
+    on conflict (event_no, destination) do nothing
+    returning d.destination),
+  stopped as (
     update conversion_outbox.delivery d
        set state = 'cancelled', reason = 'erased', settled_at = clock_timestamp(), due_at = null, lease_until = null,
            claim_no = d.claim_no + 1
-     where d.event_no = any (events) and d.state = 'pending'
+     where d.event_no = any (events) and d.state = 'pending' and d.intent_at is null
+       and (d.lease_until is null or d.lease_until < now())
     returning d.destination),
+  ended as (
+    select destination from never_made union all select destination from stopped),
   counted as (
     insert into conversion_outbox.delivery_total as t (destination, state, slot, total, retried)
-    select destination, 'cancelled', 0, count(*), 0 from stopped group by destination
+    select destination, 'cancelled', 0, count(*), 0 from ended group by destination
     on conflict (destination, state, slot) do update set total = t.total + excluded.total)
-  select count(*) into cancelled from stopped;
+  select count(*) into cancelled from ended;
 
   select jsonb_build_object(
            'events', cardinality(events),

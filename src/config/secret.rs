@@ -58,6 +58,14 @@ pub enum SecretError {
         /// The file or variable.
         place: String,
     },
+    /// A line feed or the like inside: no header or address can carry it, so it is two secrets or a damaged one.
+    #[error(
+        "secret {place} holds a line feed or another control character. Fix: write the secret alone, on one line"
+    )]
+    Control {
+        /// The file or variable.
+        place: String,
+    },
 }
 
 impl SecretRef {
@@ -124,6 +132,11 @@ impl SecretRef {
         };
         if text.is_empty() {
             return Err(SecretError::Empty {
+                place: self.to_string(),
+            });
+        }
+        if text.chars().any(char::is_control) {
+            return Err(SecretError::Control {
                 place: self.to_string(),
             });
         }

@@ -35,6 +35,13 @@ pub struct Refusal {
 }
 
 impl DatabaseError {
+    /// Whether the statement failed on the content of a row: data that cannot be converted, or too much of them.
+    pub fn is_about_data(&self) -> bool {
+        // Classes of appendix A of PostgreSQL's manual: data exception, integrity violation, program limit exceeded.
+        self.code()
+            .is_some_and(|code| ["22", "23", "54"].contains(&&code[..2]))
+    }
+
     /// The SQLSTATE of a refused statement.
     pub fn code(&self) -> Option<&str> {
         match self {

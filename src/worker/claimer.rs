@@ -43,12 +43,15 @@ pub(super) async fn fresh(
 ) {
     let mut look = Look::new(shared.worker.sweep);
     let mut pause = shared.worker.poll_min;
+    let batch = shared.worker.batch_events as usize;
+    // Halved while a claim fails on the content of some row, until that row is alone.
+    let mut wanted = batch;
     loop {
         shared.health.tick_claim_loop();
-        let Some(free) = free_places(&places, shared.worker.batch_events as usize, &mut stop).await
-        else {
+        let Some(free) = free_places(&places, wanted, &mut stop).await else {
             return;
         };
+        let above = look.above();
         let limit = free.len();
         let started = Instant::now();
         let terms = Terms {
@@ -56,9 +59,10 @@ pub(super) async fn fresh(
             lease: shared.worker.lease,
             clock: shared.clock.for_database(),
         };
-        match claim::claim_events(&shared.database, look.above(), terms).await {
+        match claim::claim_events(&shared.database, above, terms).await {
             Ok(claimed) => {
                 shared.health.database_reachable(true);
+                wanted = (wanted * 2).min(batch);
                 shared
                     .metrics
                     .claimed(claimed.len(), limit, started.elapsed());
@@ -73,6 +77,16 @@ pub(super) async fn fresh(
                 if is_full {
                     continue;
                 }
+            }
+            Err(error) if error.is_about_data() => {
+                shared.metrics.claim_failed();
+                tracing::warn!(%error, events = limit, "some event cannot be read; looking for it");
+                wanted = (limit / 2).max(1);
+                if limit > 1 {
+                    continue;
+                }
+                end_unread(above, terms, free, &lanes, &shared).await;
+                pause = shared.worker.poll_min;
             }
             Err(error) => {
                 shared.health.database_reachable(false);
@@ -149,7 +163,16 @@ async fn claim_due(
             lease: shared.worker.lease,
             clock: shared.clock.for_database(),
         };
-        let claimed = claim::claim_due(&shared.database, &lane.destination.name, terms).await?;
+        let claimed = match claim::claim_due(&shared.database, &lane.destination.name, terms).await
+        {
+            Ok(claimed) => claimed,
+            Err(error) if error.is_about_data() => {
+                // Others must not wait for it.
+                tracing::warn!(destination = lane.destination.name, %error, "waiting deliveries could not be read");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         was_full |= claimed.len() == room && matches!(lane.gate().look(now), Pass::Open);
         count_rescues(&claimed, shared);
         for claimed in &claimed {
@@ -157,6 +180,31 @@ async fn claim_due(
         }
     }
     Ok(was_full)
+}
+
+/// Ends the event whose row cannot be read, at every destination.
+async fn end_unread(
+    above: i64,
+    terms: Terms,
+    free: Vec<OwnedSemaphorePermit>,
+    lanes: &[Arc<Lane>],
+    shared: &Shared,
+) {
+    match claim::claim_unread(&shared.database, above, terms).await {
+        Ok(Some(ticket)) => {
+            let place = free.into_iter().next().expect("a claim has a place");
+            shared
+                .report(Message::Opened(ticket, lanes.len(), place))
+                .await;
+            for lane in lanes {
+                let now = shared.clock.now();
+                let refused = lane.refuse(ticket, Reason::InvalidEvent, "row", now);
+                shared.report(Message::Settled(refused)).await;
+            }
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the event that cannot be read could not be ended"),
+    }
 }
 
 /// Takes each event to every destination that still needs it.

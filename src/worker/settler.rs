@@ -177,9 +177,7 @@ impl Book {
                 }
                 Err(error) => {
                     spans::settle_failed(&span, error.code());
-                    let is_data_fault = error
-                        .code()
-                        .is_some_and(|code| code.starts_with("22") || code.starts_with("23"));
+                    let is_data_fault = error.is_about_data();
                     if is_data_fault && self.results.len() > 1 {
                         return self.flush_apart(shared).await;
                     }

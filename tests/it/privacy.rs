@@ -192,7 +192,7 @@ async fn an_erasure_gives_a_receipt_and_leaves_no_person() {
         .await;
     assert_eq!(
         receipt,
-        json!({"events": 3, "cancelled": 2, "received_by": {"meta": 3}})
+        json!({"events": 3, "cancelled": 1, "received_by": {"meta": 3}})
     );
     let admin = outbox.admin().await;
     let kept: Vec<String> = admin
@@ -207,22 +207,23 @@ async fn an_erasure_gives_a_receipt_and_leaves_no_person() {
         [
             "1 accepted ",
             "2 cancelled erased",
-            "3 cancelled erased",
+            "3 pending sending",
             "4 pending retry"
         ]
     );
     let late = settle(&worker, &[accepted(sending[0], "meta")], &[], 0)
         .await
         .expect("answered");
-    assert!(
-        late.is_empty(),
-        "whoever was sending it may not settle it any more"
+    assert_eq!(
+        late.len(),
+        1,
+        "what was on its way is recorded as it went: the receipt names its receiver"
     );
     assert_eq!(claim_due(&worker, 100).await.len(), 1);
     let totals: i64 = admin
         .one("select total from conversion_outbox.destination_total where state = 'cancelled'")
         .await;
-    assert_eq!(totals, 2);
+    assert_eq!(totals, 1);
 
     app.run(&order_of("order-5", "ada", "\"2020-01-01T00:00:00Z\"").sql(Form::Enqueue))
         .await;

@@ -59,6 +59,29 @@ fn oddities() -> Vec<(Event, &'static str, Option<&'static str>)> {
             Some("traceparent is null"),
         ),
         (
+            order().text("properties", r#"{"a": [1e131071, 1e131071]}"#),
+            "properties",
+            Some("properties = '{}'"),
+        ),
+        (
+            order().text("properties", r#"{"a": {"b": 1e-9999}}"#),
+            "properties",
+            Some("properties = '{}'"),
+        ),
+        (
+            order().text(
+                "properties",
+                &format!("{}1{}", r#"{"a":"#.repeat(200), "}".repeat(200)),
+            ),
+            "properties",
+            Some("properties = '{}'"),
+        ),
+        (
+            user(&format!(r#"{{"email": "{}"}}"#, "x".repeat(70_000))),
+            "user_data",
+            Some("user_data = '{}'"),
+        ),
+        (
             order().text("tracestate", "canary=1"),
             "tracestate",
             Some("tracestate is null"),

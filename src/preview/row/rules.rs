@@ -67,7 +67,7 @@ pub(super) fn check_mandatory(columns: &Columns) -> Result<(), RowFault> {
         return refuse(
             "OB005",
             "value",
-            "must be a finite amount that is not negative",
+            "must be an amount from 0 to below 1e18",
             "Pass the amount as a positive number; a refund is an event of its own (order_refunded), not a negative purchase.",
         );
     }
@@ -169,9 +169,11 @@ fn is_amount(written: &str) -> bool {
         .parse::<serde_json::Number>()
         .ok()
         .and_then(|number| number.as_f64())
-        .is_some_and(|amount| amount >= 0.0 && amount.is_finite())
+        .is_some_and(|amount| (0.0..1e18).contains(&amount))
 }
 
 fn is_printable(text: &str) -> bool {
-    (1..=128).contains(&text.chars().count()) && !text.contains(char::is_control)
+    (1..=128).contains(&text.chars().count())
+        && !text.contains(char::is_control)
+        && !text.trim_matches(' ').is_empty()
 }

@@ -145,3 +145,32 @@ async fn the_event_that_breaks_a_platform_ends_up_alone() {
     assert_eq!(rig.state("meta", "order_paid:o-3").await, "pending/retry");
     worker.drain().await;
 }
+
+#[tokio::test]
+async fn a_row_that_not_even_the_database_can_print_ends_alone() {
+    let rig = Rig::new().await;
+    let mut events = orders(5);
+    events.push(order("monster"));
+    rig.insert(&events).await;
+    // The door lets no such number in; a table that was tampered with may hold a thousand million digits all the same.
+    rig.run(
+        "update conversion_outbox.event
+            set properties = jsonb_build_object('a', (select jsonb_agg(('1e131071')::jsonb) from generate_series(1, 9000)))
+          where business_id = 'monster'",
+    )
+    .await;
+    let worker = rig.work();
+    rig.until_final().await;
+    assert_eq!(
+        rig.state("meta", "order_paid:monster").await,
+        "rejected/invalid_event"
+    );
+    assert_eq!(
+        (
+            rig.count("meta", "accepted").await,
+            rig.count("ga4", "sent").await
+        ),
+        (5, 5)
+    );
+    worker.drain().await;
+}
