@@ -66,12 +66,14 @@ $$;
 comment on function conversion_outbox.known_keys is 'The keys of a json column that somebody reads.';
 
 create function conversion_outbox.is_readable(fields jsonb) returns boolean
-language sql immutable parallel safe
+language sql stable parallel safe
 as $$
-  -- A number such as 1e131071 is stored in a few bytes and printed with as many digits: nobody could read the row.
+  -- A number such as 1e131071 is stored in a few bytes and printed with as many digits: nobody could read the row. Columns
+  -- that hold nothing but texts, as most do, need no closer look.
   select pg_column_size(fields) <= 65536
-     and not fields @? 'strict $.** ? (@.type() == "number" && (@ > 1e30 || @ < -1e30 || (@ != 0 && @ < 1e-30 && @ > -1e-30)))'
-     and not fields @? 'strict $.**{64}'
+     and (not fields @? 'strict $.* ? (@.type() != "string")'
+       or not fields @? 'strict $.** ? (@.type() == "number" && (@ > 1e30 || @ < -1e30 || (@ != 0 && @ < 1e-30 && @ > -1e-30)))'
+          and not fields @? 'strict $.**{64}')
 $$;
 comment on function conversion_outbox.is_readable is 'Whether a json column is small and shallow enough to be read by everybody: 64 kB, 64 levels, numbers up to 1e30.';
 
