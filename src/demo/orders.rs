@@ -8,7 +8,7 @@ use std::iter::Sum;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-/// Made by `scripts/extract_orders.py`; the format is told in `ORDERS.md`.
+/// Made by `src/demo/extract_orders.py`; the format is told in `ORDERS.md`.
 const EXTRACT: &str = include_str!("orders.csv");
 
 /// An exact amount of US dollars, in cents.

