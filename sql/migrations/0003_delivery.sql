@@ -32,7 +32,7 @@ create view conversion_outbox.live_destination as
   select name, platform
     from conversion_outbox.destination
    where enabled
-     and last_seen_at > (select max(last_seen_at) from conversion_outbox.destination) - interval '60 seconds';
+     and last_seen_at > (select max(last_seen_at) from conversion_outbox.destination) - interval '10 minutes';
 comment on view conversion_outbox.live_destination is 'Destinations that some worker serves: an event is finished when each of them has its delivery.';
 
 create table conversion_outbox.delivery (

@@ -22,7 +22,7 @@ finished as materialized (
   select * from unnest($31::bigint[], $32::integer[]) as f (event_no, claim_no)
 ),
 -- Another worker may serve a destination that this one does not know: then the event is not finished. It is set aside
--- for a moment, and whoever claims it next finds what is done already.
+-- for a while, longer each time, and whoever claims it next finds what is done already.
 unserved as materialized (
   select f.event_no
     from finished f
@@ -38,7 +38,7 @@ closed as (
 ),
 set_aside as (
   update conversion_outbox.queue q
-     set lease_until = now() + interval '20 seconds'
+     set lease_until = now() + make_interval(secs => least(10 * 2 ^ least(q.claim_no, 6), 600))
     from finished f
    where q.event_no = f.event_no and q.claim_no = f.claim_no and f.event_no in (select u.event_no from unserved u)
   returning q.event_no, q.claim_no

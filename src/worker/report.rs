@@ -16,8 +16,8 @@ use crate::telemetry::metrics::Backlog;
 
 const BACKLOG: &str = include_str!("../../sql/queries/backlog.sql");
 
-/// Between two looks. A scrape sees numbers at most this old; a destination without a sign of life for four times as long
-/// is served by nobody.
+/// Between two looks. A scrape sees numbers at most this old; far below the ten minutes after which a destination without a
+/// sign of life counts as served by nobody.
 const EVERY: Duration = Duration::from_secs(15);
 
 /// Reports until told to stop.

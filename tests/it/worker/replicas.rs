@@ -101,7 +101,7 @@ async fn a_destination_that_only_one_of_two_workers_knows_gets_every_event() {
     }
     rig.until("(select count(*) from conversion_outbox.delivery where destination = 'meta' and state = 'accepted') = 61").await;
     // What was set aside comes back after a moment.
-    rig.pass(chrono::TimeDelta::minutes(1));
+    rig.pass(chrono::TimeDelta::hours(1));
     rig.until("(select count(*) from conversion_outbox.delivery where destination = 'ga4' and state = 'sent') = 61").await;
     rig.until_final().await;
     both.drain().await;
