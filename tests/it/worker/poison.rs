@@ -152,11 +152,12 @@ async fn a_row_that_not_even_the_database_can_print_ends_alone() {
     let mut events = orders(5);
     events.push(order("monster"));
     rig.insert(&events).await;
-    // The door lets no such number in; a table that was tampered with may hold a thousand million digits all the same.
+    // A row whose text would pass a gigabyte fails the claim that reads it. The door lets none in, and making one takes
+    // long, so a function that the claim calls for this row alone fails in the same way.
     rig.run(
-        "update conversion_outbox.event
-            set properties = jsonb_build_object('a', (select jsonb_agg(('1e131071')::jsonb) from generate_series(1, 9000)))
-          where business_id = 'monster'",
+        "create or replace function conversion_outbox.original_of(original text) returns jsonb language plpgsql stable as $$
+           begin raise exception using errcode = 'program_limit_exceeded', message = 'cannot be printed'; end $$;
+         update conversion_outbox.event set depends_on = 'another' where business_id = 'monster'",
     )
     .await;
     let worker = rig.work();
