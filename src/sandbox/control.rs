@@ -39,6 +39,19 @@ pub(super) fn routes() -> Router<Arc<State>> {
             "/_sandbox/accounts/{platform}/{id}",
             put(put_account).delete(remove_account),
         )
+        .route("/_sandbox/google", get(show_google).post(set_up_google))
+        .route(
+            "/_sandbox/google/tokens",
+            axum::routing::delete(revoke_google_tokens),
+        )
+        .route(
+            "/_sandbox/linkedin",
+            get(show_linkedin).post(set_up_linkedin),
+        )
+        .route(
+            "/_sandbox/linkedin/tokens",
+            axum::routing::delete(revoke_linkedin_tokens),
+        )
         .route("/_sandbox/clock", get(clock).put(set_clock))
 }
 
@@ -115,7 +128,8 @@ async fn put_account(
     Path((platform, id)): Path<(String, String)>,
     body: Bytes,
 ) -> Response<Body> {
-    let account = named(&platform).and_then(|platform| Ok((platform, read::<Account>(&body)?)));
+    let account =
+        with_accounts(&platform).and_then(|platform| Ok((platform, read::<Account>(&body)?)));
     finish(account.map(|(platform, account)| {
         state.accounts().put(platform, id, account);
         Reply::empty(204)
@@ -133,6 +147,40 @@ async fn remove_account(
         ),
         Err(reply) => reply.into_response(),
     }
+}
+
+/// What Google knows, in numbers.
+async fn show_google(Shared(state): Shared<Arc<State>>) -> Response<Body> {
+    Reply::json(200, &state.worlds().google.show()).into_response()
+}
+
+/// Adds to what Google knows.
+async fn set_up_google(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Body> {
+    let set_up = |setup| state.worlds().google.set_up(setup).map_err(bad_request);
+    finish(read(&body).and_then(set_up).map(|()| Reply::empty(204)))
+}
+
+/// Takes all of Google's access tokens back.
+async fn revoke_google_tokens(Shared(state): Shared<Arc<State>>) -> Response<Body> {
+    state.worlds().google.revoke_access_tokens();
+    Reply::empty(204).into_response()
+}
+
+/// What LinkedIn knows, in numbers.
+async fn show_linkedin(Shared(state): Shared<Arc<State>>) -> Response<Body> {
+    Reply::json(200, &state.worlds().linkedin.show()).into_response()
+}
+
+/// Adds to what LinkedIn knows.
+async fn set_up_linkedin(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Body> {
+    let set_up = |setup| state.worlds().linkedin.set_up(setup).map_err(bad_request);
+    finish(read(&body).and_then(set_up).map(|()| Reply::empty(204)))
+}
+
+/// Takes all of LinkedIn's access tokens back.
+async fn revoke_linkedin_tokens(Shared(state): Shared<Arc<State>>) -> Response<Body> {
+    state.worlds().linkedin.revoke_access_tokens();
+    Reply::empty(204).into_response()
 }
 
 async fn clock(Shared(state): Shared<Arc<State>>) -> Response<Body> {
@@ -183,7 +231,22 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Reply> {
 }
 
 fn named(platform: &str) -> Result<Platform, Reply> {
-    Platform::named(platform).ok_or_else(|| bad_request("the platform must be meta or ga4"))
+    Platform::named(platform).ok_or_else(|| {
+        bad_request(format!(
+            "the platform must be one of: {}",
+            Platform::texts()
+        ))
+    })
+}
+
+/// A platform whose accounts and tokens are listed. Google's tokens come from its token endpoint.
+fn with_accounts(platform: &str) -> Result<Platform, Reply> {
+    match named(platform)? {
+        Platform::GoogleDataManager | Platform::GoogleAds => Err(bad_request(
+            "Google's credentials and conversion actions are set up with POST /_sandbox/google",
+        )),
+        platform => Ok(platform),
+    }
 }
 
 fn bad_request(why: impl std::fmt::Display) -> Reply {

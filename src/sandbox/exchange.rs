@@ -10,6 +10,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::dedup::ConversionKey;
+
 /// A platform that is emulated. Its text is the path prefix and the value in every JSON answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,19 +20,40 @@ pub enum Platform {
     Meta,
     /// GA4 Measurement Protocol; an account is a measurement id.
     Ga4,
+    /// Google Data Manager API; an account is the customer id of an operating account.
+    GoogleDataManager,
+    /// Google Ads API; an account is a customer id.
+    GoogleAds,
+    /// LinkedIn Conversions API; an account is the ad account of the conversion rule, empty while no rule is set up.
+    #[serde(rename = "linkedin")]
+    LinkedIn,
 }
 
 impl Platform {
     /// Every platform, in the order of pages and answers.
-    pub const ALL: [Platform; 2] = [Platform::Meta, Platform::Ga4];
+    pub const ALL: [Platform; 5] = [
+        Platform::Meta,
+        Platform::Ga4,
+        Platform::GoogleDataManager,
+        Platform::GoogleAds,
+        Platform::LinkedIn,
+    ];
 
-    /// The platform's text: `meta` or `ga4`.
+    /// The platform's text, for example `google_data_manager`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Platform::Meta => "meta",
             Platform::Ga4 => "ga4",
+            Platform::GoogleDataManager => "google_data_manager",
+            Platform::GoogleAds => "google_ads",
+            Platform::LinkedIn => "linkedin",
         }
+    }
+
+    /// All texts in one line, for a message to somebody who wrote another.
+    pub(super) fn texts() -> String {
+        Platform::ALL.map(Platform::as_str).join(", ")
     }
 
     /// The platform with this text, if there is one.
@@ -84,20 +107,35 @@ impl Arrived {
 /// A request read leniently, before anything is judged: enough to match faults and to write ledger rows.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// The dataset or measurement id; empty when the request names none.
+    /// The account the request names first; empty when it names none.
     pub(super) account: String,
     /// The body (for a form: its fields) as one JSON value, or why it is none.
     pub(super) content: Result<Value, String>,
-    /// One entry for each event that can be told apart, in order.
+    /// One entry for each event that can be told apart, in order; an event for several accounts or conversion
+    /// actions has one for each of them.
     pub(super) events: Vec<Heard>,
+}
+
+impl Reading {
+    /// Of a request that carries no events, whose content its emulator reads by itself.
+    pub(super) fn nothing() -> Reading {
+        Reading {
+            account: String::new(),
+            content: Ok(Value::Null),
+            events: Vec::new(),
+        }
+    }
 }
 
 /// What one event says about itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Heard {
+    /// The platform's event name; for Google and LinkedIn the conversion action or rule, which stands for it.
     pub(super) event_name: Option<String>,
-    /// Meta's `event_id`, or GA4's `transaction_id`.
+    /// The platform's id of the event: `event_id`, `transaction_id`, `order_id`.
     pub(super) event_id: Option<String>,
+    /// The account this event is for, where that is not the request's.
+    pub(super) account: Option<String>,
     pub(super) value: Option<String>,
     pub(super) currency: Option<String>,
     /// The event itself as JSON text.
@@ -109,6 +147,14 @@ pub(super) struct Heard {
 pub(super) enum Ruling {
     /// The platform takes it. The key tells repeats apart.
     Take { key: String, repeats: Repeats },
+    /// Gives a conversion taken before the event's value, and its currency if it names one. Not counted again.
+    Adjust { conversion: ConversionKey },
+    /// Takes a conversion back: its count and its value become 0.
+    Retract { conversion: ConversionKey },
+    /// A repeat of a conversion taken before, which the platform recognises and refuses. Not counted again.
+    Repeat { conversion: ConversionKey },
+    /// Answered as if taken, and dropped in the processing that follows.
+    Drop,
     /// Taken, and folded into others for want of a key.
     Collapse,
     /// Looked at and not stored: a validation call.
@@ -128,6 +174,11 @@ pub(super) enum Repeats {
     FirstStands,
     /// Every one counts.
     CountAgain,
+    /// The first one counts; a later one overwrites its value and currency.
+    Overwrite,
+    /// An account's events of one id are one conversion, whatever their names. Of a tag's event and a server's the
+    /// tag's counts; the same channel's repeat counts again.
+    TagStands,
 }
 
 /// A ruling with its reason, in the order of [`Reading::events`].
@@ -145,6 +196,30 @@ pub(super) struct Judgement {
     /// Why the whole request was refused, if it was.
     pub(super) refusal: Option<String>,
     pub(super) reply: Reply,
+}
+
+impl Judgement {
+    /// Of a call that carries no events.
+    pub(super) fn of_call(reply: Reply) -> Judgement {
+        Judgement {
+            events: Vec::new(),
+            refusal: None,
+            reply,
+        }
+    }
+
+    /// A refusal of everything in the request for one reason.
+    pub(super) fn refused(reading: &Reading, reason: &str, reply: Reply) -> Judgement {
+        let reject = |_: &Heard| Judged {
+            ruling: Ruling::Reject,
+            reason: reason.to_owned(),
+        };
+        Judgement {
+            events: reading.events.iter().map(reject).collect(),
+            refusal: Some(reason.to_owned()),
+            reply,
+        }
+    }
 }
 
 /// An answer, still open to what a fault adds to it.

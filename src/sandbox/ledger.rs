@@ -2,13 +2,17 @@
 //! emulated platforms and the witness of the tests. Not for judging: emulators rule, the ledger applies the
 //! ruling to what it has seen before.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::Serialize;
 
-use super::dedup::{ConversionKey, Sighting};
-use super::exchange::{Heard, Judged, Platform, Ruling};
+use super::calls::{CallCount, Calls};
+use super::dedup::{Amount, Conversion, ConversionKey};
+use super::exchange::{Heard, Judged, Platform, Repeats, Ruling};
 use super::row::{Envelope, Row, Verdict};
+
+/// Said of an event that changes a conversion the ledger had no room for.
+const FORGOTTEN: &str = "the ledger does not remember the conversion it is about";
 
 /// Counters of one account.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -17,7 +21,7 @@ pub struct AccountCount {
     pub requests: u64,
     /// Rows by verdict; verdicts never given are absent.
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// Events that a report of the platform would show: stored and doubled.
+    /// Events that a report of the platform would show: stored and doubled, without what was retracted.
     pub counted: u64,
     /// Different conversions among the counted ones.
     pub conversions: u64,
@@ -34,7 +38,8 @@ pub struct Ledger {
     forgotten_keys: u64,
     last_seq: u64,
     last_request: u64,
-    sightings: HashMap<ConversionKey, Sighting>,
+    conversions: HashMap<ConversionKey, Conversion>,
+    calls: Calls,
     accounts: BTreeMap<(Platform, String), AccountCount>,
 }
 
@@ -48,7 +53,8 @@ impl Ledger {
             forgotten_keys: 0,
             last_seq: 0,
             last_request: 0,
-            sightings: HashMap::new(),
+            conversions: HashMap::new(),
+            calls: Calls::default(),
             accounts: BTreeMap::new(),
         }
     }
@@ -88,13 +94,26 @@ impl Ledger {
             .map(|((platform, account), count)| (*platform, account.as_str(), count))
     }
 
-    /// Every conversion that was counted at least once, with how often. In no particular order.
-    pub fn conversions(&self) -> impl Iterator<Item = (&ConversionKey, u64)> {
-        let counted = self
-            .sightings
-            .iter()
-            .filter(|(_, sighting)| sighting.counted() > 0);
-        counted.map(|(key, sighting)| (key, sighting.counted()))
+    /// Every conversion that was counted at least once, retracted ones included. In no particular order.
+    pub fn conversions(&self) -> impl Iterator<Item = (&ConversionKey, &Conversion)> {
+        self.conversions.iter()
+    }
+
+    /// One conversion, if it was ever counted.
+    #[must_use]
+    pub fn conversion(&self, key: &ConversionKey) -> Option<&Conversion> {
+        self.conversions.get(key)
+    }
+
+    /// How often a path that carries no events was called, such as `/token`: zeros if never.
+    #[must_use]
+    pub fn call(&self, platform: Platform, path: &str) -> CallCount {
+        self.calls.of(platform, path)
+    }
+
+    /// The counts of all paths that carry no events, in order.
+    pub fn calls(&self) -> impl Iterator<Item = (Platform, &str, &CallCount)> {
+        self.calls.list()
     }
 
     /// Number of the newest row; 0 when there is none yet.
@@ -120,10 +139,19 @@ impl Ledger {
         *self = Ledger::new(self.rows_max);
     }
 
+    /// A call without events begins.
+    pub(super) fn begin_call(&mut self, platform: Platform, path: &str) {
+        self.calls.begin(platform, path);
+    }
+
+    /// A call without events ends with this status; without one its connection was cut.
+    pub(super) fn end_call(&mut self, platform: Platform, path: &str, status: Option<u16>) {
+        self.calls.end(platform, path, status);
+    }
+
     /// Writes down one request: a row for each event, or one row if it has none.
     pub(super) fn record(&mut self, envelope: &Envelope, events: Vec<(Heard, Judged)>) {
-        self.last_request += 1;
-        self.count_of(envelope).requests += 1;
+        self.count_request(envelope, events.iter().map(|(heard, _)| heard));
         for (heard, judged) in events {
             let (verdict, why) = self.settle(envelope, &heard, &judged.ruling);
             let reasons = [judged.reason.as_str(), why].map(str::trim);
@@ -138,21 +166,35 @@ impl Ledger {
 
     /// Writes down a request that a fault ended before anything was judged.
     pub(super) fn record_fault(&mut self, envelope: &Envelope, events: Vec<Heard>, reason: &str) {
-        self.last_request += 1;
-        self.count_of(envelope).requests += 1;
+        self.count_request(envelope, events.iter());
         for heard in events {
             self.push(envelope, heard, Verdict::Fault, reason.to_owned());
         }
     }
 
-    fn count_of(&mut self, envelope: &Envelope) -> &mut AccountCount {
+    /// Counts the request once for each account that its events name.
+    fn count_request<'a>(
+        &mut self,
+        envelope: &'a Envelope,
+        events: impl Iterator<Item = &'a Heard>,
+    ) {
+        self.last_request += 1;
+        let accounts: BTreeSet<&str> = events.map(|heard| account_of(envelope, heard)).collect();
+        for account in accounts {
+            self.count_of(envelope.platform, account).requests += 1;
+        }
+    }
+
+    fn count_of(&mut self, platform: Platform, account: &str) -> &mut AccountCount {
         self.accounts
-            .entry((envelope.platform, envelope.account.clone()))
+            .entry((platform, account.to_owned()))
             .or_default()
     }
 
     fn push(&mut self, envelope: &Envelope, heard: Heard, verdict: Verdict, reason: String) {
-        *self.count_of(envelope).verdicts.entry(verdict).or_default() += 1;
+        let account = account_of(envelope, &heard).to_owned();
+        let count = self.count_of(envelope.platform, &account);
+        *count.verdicts.entry(verdict).or_default() += 1;
         self.last_seq += 1;
         if self.rows.len() >= self.rows_max {
             self.rows.pop_front();
@@ -165,7 +207,7 @@ impl Ledger {
             seq: self.last_seq,
             request: self.last_request,
             platform: envelope.platform,
-            account: envelope.account.clone(),
+            account,
             path: envelope.path.clone(),
             channel: envelope.channel,
             received_at: envelope.received_at,
@@ -189,24 +231,69 @@ impl Ledger {
         heard: &Heard,
         ruling: &Ruling,
     ) -> (Verdict, &'static str) {
-        let (key, repeats) = match ruling {
-            Ruling::Take { key, repeats } => (key, *repeats),
-            Ruling::Collapse => {
-                return (Verdict::Collapsed, "folded into others: its key is empty");
+        let now = envelope.received_at;
+        let amount = Amount {
+            value: heard.value.clone(),
+            currency: heard.currency.clone(),
+        };
+        match ruling {
+            Ruling::Take { key, repeats } => {
+                let key = ConversionKey {
+                    platform: envelope.platform,
+                    account: account_of(envelope, heard).to_owned(),
+                    event_name: match repeats {
+                        Repeats::TagStands => String::new(),
+                        _ => heard.event_name.clone().unwrap_or_default(),
+                    },
+                    key: key.clone(),
+                };
+                self.take(key, *repeats, envelope, amount)
             }
-            Ruling::Validate => return (Verdict::Validated, ""),
-            Ruling::Vanish => return (Verdict::Vanished, "answered, then thrown away"),
-            Ruling::Reject => return (Verdict::Rejected, ""),
-        };
-        let key = ConversionKey {
-            platform: envelope.platform,
-            account: envelope.account.clone(),
-            event_name: heard.event_name.clone().unwrap_or_default(),
-            key: key.clone(),
-        };
-        if !self.sightings.contains_key(&key) && self.sightings.len() >= self.rows_max {
+            Ruling::Adjust { conversion } => {
+                let Some(held) = self.conversions.get_mut(conversion) else {
+                    return (Verdict::Adjusted, FORGOTTEN);
+                };
+                held.adjust(amount, now);
+                (Verdict::Adjusted, "")
+            }
+            Ruling::Retract { conversion } => {
+                let Some(held) = self.conversions.get_mut(conversion) else {
+                    return (Verdict::Retracted, FORGOTTEN);
+                };
+                let counted = held.retract(now);
+                let count = self.count_of(conversion.platform, &conversion.account);
+                count.counted -= counted;
+                count.conversions -= counted.min(1);
+                count.doubles -= counted.saturating_sub(1);
+                (Verdict::Retracted, "")
+            }
+            Ruling::Repeat { conversion } => {
+                let Some(held) = self.conversions.get_mut(conversion) else {
+                    return (Verdict::Deduplicated, FORGOTTEN);
+                };
+                held.recur(now);
+                (Verdict::Deduplicated, "")
+            }
+            Ruling::Collapse => (Verdict::Collapsed, "folded into others: its key is empty"),
+            Ruling::Validate => (Verdict::Validated, ""),
+            Ruling::Vanish => (Verdict::Vanished, "answered, then thrown away"),
+            Ruling::Drop => (Verdict::Dropped, "answered, then dropped in processing"),
+            Ruling::Reject => (Verdict::Rejected, ""),
+        }
+    }
+
+    /// Counts an event by its key.
+    fn take(
+        &mut self,
+        key: ConversionKey,
+        repeats: Repeats,
+        envelope: &Envelope,
+        amount: Amount,
+    ) -> (Verdict, &'static str) {
+        let (platform, account) = (key.platform, key.account.clone());
+        if !self.conversions.contains_key(&key) && self.conversions.len() >= self.rows_max {
             self.forgotten_keys += 1;
-            let count = self.count_of(envelope);
+            let count = self.count_of(platform, &account);
             count.counted += 1;
             count.conversions += 1;
             return (
@@ -214,11 +301,11 @@ impl Ledger {
                 "the ledger is full: repeats of this event go unnoticed",
             );
         }
-        let sighting = self.sightings.entry(key).or_default();
-        let (verdict, why) = sighting.meet(repeats, envelope.channel, envelope.received_at);
-        let counted = sighting.counted();
+        let held = self.conversions.entry(key).or_default();
+        let (verdict, why) = held.meet(repeats, envelope.channel, amount, envelope.received_at);
+        let counted = held.counted();
         if verdict.counts() {
-            let count = self.count_of(envelope);
+            let count = self.count_of(platform, &account);
             count.counted += 1;
             if counted == 1 {
                 count.conversions += 1;
@@ -228,6 +315,11 @@ impl Ledger {
         }
         (verdict, why)
     }
+}
+
+/// The account an event is for.
+fn account_of<'a>(envelope: &'a Envelope, heard: &'a Heard) -> &'a str {
+    heard.account.as_deref().unwrap_or(&envelope.account)
 }
 
 #[cfg(test)]

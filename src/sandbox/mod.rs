@@ -3,28 +3,38 @@
 //! mistake in an adapter cannot hide in its emulator. Not for a released image, and not for matching or reporting:
 //! only the receiving end of an API is emulated.
 //!
-//! Meta answers at `/{version}/{dataset id}/events`, GA4 at `/mp/collect` and `/debug/mp/collect`; both also below
-//! `/meta` and `/ga4`. The sandbox's own API lives below `/_sandbox/`.
+//! Meta answers at `/{version}/{dataset id}/events`, GA4 at `/mp/collect` and `/debug/mp/collect`, Google Data
+//! Manager at `/v1/events:ingest`, Google Ads at `/{version}/customers/…`, LinkedIn at `/rest/…`, Google's token
+//! endpoint at `/token`; all also below `/meta`, `/ga4`, `/google_data_manager` and so on. The sandbox's own API lives
+//! below `/_sandbox/`.
 
 mod accounts;
+mod calls;
 mod clock;
 mod control;
 mod currency;
+pub mod data_manager;
 mod dedup;
+mod emulators;
 mod exchange;
 mod faults;
 pub mod folder;
 mod ga4;
+pub mod google;
+pub mod google_ads;
 mod ledger;
+pub mod linkedin;
 mod listener;
 mod meta;
 mod page;
 pub mod postgres;
 mod report;
+mod routes;
 mod row;
 mod server;
 mod shape;
 mod state;
+mod worlds;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,8 +48,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::accounts::{Account, TokenState};
+pub use self::calls::CallCount;
 pub use self::clock::Clock;
-pub use self::dedup::ConversionKey;
+pub use self::dedup::{Amount, Change, Conversion, ConversionKey};
 pub use self::exchange::{Channel, Platform};
 pub use self::faults::{BadFault, Fault, FaultKind};
 pub use self::ledger::{AccountCount, Ledger};
@@ -123,11 +134,11 @@ pub enum StartError {
 pub struct BrowserEvent {
     /// Which platform.
     pub platform: Platform,
-    /// Dataset id or measurement id.
+    /// Dataset id, measurement id, customer id or ad account id.
     pub account: String,
-    /// The platform's event name.
+    /// The platform's event name; for Google and LinkedIn the conversion action or rule.
     pub event_name: String,
-    /// Meta's `event_id` or GA4's `transaction_id`.
+    /// The platform's id of the event: `event_id`, `transaction_id`, `order_id`.
     pub event_id: String,
 }
 
@@ -192,7 +203,7 @@ impl Sandbox {
         self.state.sink_of(platform).total()
     }
 
-    /// Forgets what arrived; faults, accounts and the clock stay.
+    /// Forgets what arrived; faults, accounts, credentials, tokens, registries and the clock stay.
     pub fn reset(&self) {
         self.state.reset();
     }
@@ -235,9 +246,20 @@ impl Sandbox {
         self.state.faults().struck(id)
     }
 
-    /// Makes an account known, or replaces its tokens.
+    /// Makes an account known, or replaces its tokens. Nothing asks for accounts of the two Google platforms: see
+    /// [`Sandbox::google`].
     pub fn put_account(&self, platform: Platform, id: &str, account: Account) {
         self.state.accounts().put(platform, id.to_owned(), account);
+    }
+
+    /// Looks at what Google knows, or changes it: credentials, tokens, conversion actions, clicks.
+    pub fn google<R>(&self, visit: impl FnOnce(&mut google::World) -> R) -> R {
+        visit(&mut self.state.worlds().google)
+    }
+
+    /// Looks at what LinkedIn knows, or changes it.
+    pub fn linkedin<R>(&self, visit: impl FnOnce(&mut linkedin::World) -> R) -> R {
+        visit(&mut self.state.worlds().linkedin)
     }
 
     /// Moves the sandbox's clock to this distance from its base.
@@ -292,6 +314,9 @@ fn record_browser(state: &State, event: BrowserEvent) -> Verdict {
         Platform::Meta => Repeats::DropAcrossChannels,
         Platform::Ga4 if event.event_name == "purchase" => Repeats::FirstStands,
         Platform::Ga4 => Repeats::CountAgain,
+        // A tag and a server that share the transaction id give one conversion: the later one changes it.
+        Platform::GoogleDataManager | Platform::GoogleAds => Repeats::Overwrite,
+        Platform::LinkedIn => Repeats::TagStands,
     };
     let envelope = Envelope {
         platform: event.platform,
@@ -309,11 +334,29 @@ fn record_browser(state: &State, event: BrowserEvent) -> Verdict {
         json: Value::Object(serde_json::Map::new()).to_string(),
         ..Heard::default()
     };
-    let judged = Judged {
-        ruling: Ruling::Take {
-            key: event.event_id,
+    let key = ConversionKey {
+        platform: event.platform,
+        account: envelope.account.clone(),
+        event_name: heard.event_name.clone().unwrap_or_default(),
+        key: event.event_id,
+    };
+    // Held until the ledger is written, as for requests.
+    let mut worlds = state.worlds();
+    let earlier = match event.platform {
+        Platform::GoogleDataManager | Platform::GoogleAds => {
+            worlds.google.hear_tag(&key, envelope.received_at)
+        }
+        Platform::Meta | Platform::Ga4 | Platform::LinkedIn => None,
+    };
+    let ruling = match earlier.filter(|earlier| *earlier != key) {
+        Some(conversion) => Ruling::Adjust { conversion },
+        None => Ruling::Take {
+            key: key.key,
             repeats,
         },
+    };
+    let judged = Judged {
+        ruling,
         reason: String::new(),
     };
     state.write(|ledger| {

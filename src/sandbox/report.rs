@@ -3,6 +3,7 @@
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
+use super::dedup::{Conversion, ConversionKey};
 use super::exchange::Platform;
 use super::ledger::Ledger;
 use super::row::{Row, Verdict};
@@ -31,8 +32,10 @@ impl Filter {
             let must = |what: &str| format!("{name} must be {what}");
             match name.as_str() {
                 "platform" => {
-                    filter.platform =
-                        Some(Platform::named(text).ok_or_else(|| must("meta or ga4"))?)
+                    filter.platform = Some(
+                        Platform::named(text)
+                            .ok_or_else(|| must(&format!("one of: {}", Platform::texts())))?,
+                    )
                 }
                 "verdict" => {
                     filter.verdict = Some(
@@ -108,8 +111,13 @@ pub(super) fn summary(state: &State) -> Value {
             json!({"platform": platform, "account": account, "requests": count.requests, "verdicts": count.verdicts,
                 "counted": count.counted, "conversions": count.conversions, "doubles": count.doubles})
         });
+        let calls = ledger.calls().map(|(platform, path, count)| {
+            json!({"platform": platform, "path": path, "calls": count.calls, "statuses": count.statuses,
+                "at_once_max": count.at_once_max})
+        });
         json!({
             "accounts": accounts.collect::<Vec<_>>(),
+            "calls": calls.collect::<Vec<_>>(),
             "last_seq": ledger.last_seq(),
             "rows": ledger.rows().len(),
             "dropped_rows": ledger.dropped_rows(),
@@ -122,13 +130,14 @@ pub(super) fn summary(state: &State) -> Value {
     summary
 }
 
-/// Every conversion with how often it was counted, in order of its key.
+/// Every conversion with how often it counts, what it is worth and what changed it, in order of its key.
 pub(super) fn conversions(ledger: &Ledger) -> Value {
     let mut list: Vec<_> = ledger.conversions().collect();
     list.sort_unstable_by_key(|(key, _)| *key);
-    let json = |(key, counted): (&super::ConversionKey, u64)| {
+    let json = |(key, held): (&ConversionKey, &Conversion)| {
         json!({"platform": key.platform, "account": key.account, "event_name": key.event_name, "key": key.key,
-            "counted": counted})
+            "counted": held.counted(), "value": held.amount().value, "currency": held.amount().currency,
+            "history": held.history()})
     };
     Value::Array(list.into_iter().map(json).collect())
 }

@@ -14,12 +14,18 @@ pub enum Verdict {
     Stored,
     /// Taken and counted a second time: the platform does not promise to drop this repeat.
     WouldDouble,
-    /// Taken and dropped as a repeat.
+    /// Changed the value of a conversion counted before; not counted again.
+    Adjusted,
+    /// Took a conversion counted before back.
+    Retracted,
+    /// Dropped as a repeat, whether the answer says so or not.
     Deduplicated,
     /// Folded into others because its key is empty; not counted.
     Collapsed,
     /// Answered as if taken, and thrown away.
     Vanished,
+    /// Answered as if taken, and dropped in processing for a reason that a later look-up tells; not counted.
+    Dropped,
     /// Checked by a validation call; not stored.
     Validated,
     /// Refused, or on a platform that never says so silently dropped; not counted.
@@ -30,12 +36,15 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, best first.
-    pub const ALL: [Verdict; 8] = [
+    pub const ALL: [Verdict; 11] = [
         Verdict::Stored,
         Verdict::WouldDouble,
+        Verdict::Adjusted,
+        Verdict::Retracted,
         Verdict::Deduplicated,
         Verdict::Collapsed,
         Verdict::Vanished,
+        Verdict::Dropped,
         Verdict::Validated,
         Verdict::Rejected,
         Verdict::Fault,
@@ -47,9 +56,12 @@ impl Verdict {
         match self {
             Verdict::Stored => "stored",
             Verdict::WouldDouble => "would_double",
+            Verdict::Adjusted => "adjusted",
+            Verdict::Retracted => "retracted",
             Verdict::Deduplicated => "deduplicated",
             Verdict::Collapsed => "collapsed",
             Verdict::Vanished => "vanished",
+            Verdict::Dropped => "dropped",
             Verdict::Validated => "validated",
             Verdict::Rejected => "rejected",
             Verdict::Fault => "fault",
@@ -80,7 +92,7 @@ pub struct Row {
     pub request: u64,
     /// Which platform it was meant for.
     pub platform: Platform,
-    /// Dataset id or measurement id; empty if the request named none.
+    /// Dataset id, measurement id or customer id; empty if the request named none.
     pub account: String,
     /// Path on the platform.
     pub path: String,
@@ -88,9 +100,9 @@ pub struct Row {
     pub channel: Channel,
     /// By the sandbox's clock.
     pub received_at: DateTime<Utc>,
-    /// The platform's event name.
+    /// The platform's event name; for Google and LinkedIn the conversion action or rule.
     pub event_name: Option<String>,
-    /// Meta's `event_id` or GA4's `transaction_id`.
+    /// The platform's id of the event: `event_id`, `transaction_id`, `order_id`.
     pub event_id: Option<String>,
     /// The amount as it was written.
     pub value: Option<String>,

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::emulators::Surroundings;
 use super::exchange::{
     Arrived, Channel, Heard, Judged, Judgement, Platform, Reading, Reply, Ruling,
 };
@@ -18,7 +19,7 @@ use super::faults::{Plan, Question};
 use super::listener::Cut;
 use super::row::Envelope;
 use super::state::State;
-use super::{Recording, control, ga4, meta, page};
+use super::{Recording, control, emulators, page, routes};
 
 /// Bodies beyond this many bytes are refused unread: no platform takes as much, and memory is bounded.
 const BODY_MAX: usize = 8 * 1024 * 1024;
@@ -38,10 +39,8 @@ async fn platform_request(
     ConnectInfo(cut): ConnectInfo<Cut>,
     request: Request,
 ) -> Response<Body> {
-    let Some((platform, path)) = route(request.uri().path()) else {
-        let advice = "nothing here: Meta is at /{version}/{dataset id}/events or below /meta, GA4 at /mp/collect or \
-            below /ga4, the sandbox's own API at /_sandbox/";
-        return Reply::json(404, &json!({"error": advice})).into_response();
+    let Some((platform, path)) = routes::route(request.uri().path()) else {
+        return Reply::json(404, &json!({"error": routes::ADVICE})).into_response();
     };
     let path = path.to_owned();
     if state.faults().cuts_unread(platform, &path) {
@@ -60,34 +59,13 @@ async fn platform_request(
     let Ok(body) = axum::body::to_bytes(body, BODY_MAX).await else {
         return Reply::empty(413).into_response();
     };
-    if state.recording == Recording::CountOnly {
+    if state.recording == Recording::CountOnly && !emulators::is_call(platform, &path) {
         return sink(&state, platform, &body).into_response();
     }
     let arrived = arrived(platform, path, head, body);
     // A task of its own: a client that gives up must not undo what a platform would go on to do.
     let answer = tokio::spawn(async move { process(&state, &arrived, &cut).await }).await;
     answer.unwrap_or_else(|_| Reply::empty(500)).into_response()
-}
-
-/// Which platform a path belongs to, and the path as the platform sees it.
-fn route(path: &str) -> Option<(Platform, &str)> {
-    for platform in Platform::ALL {
-        let below = path
-            .strip_prefix('/')
-            .and_then(|path| path.strip_prefix(platform.as_str()));
-        if let Some(rest) = below.filter(|rest| rest.starts_with('/')) {
-            return Some((platform, rest));
-        }
-    }
-    let first = path.split('/').nth(1).unwrap_or_default();
-    let version = first.strip_prefix('v').unwrap_or(first);
-    if path.starts_with("/mp/") || path.starts_with("/debug/mp/") {
-        Some((Platform::Ga4, path))
-    } else if version.starts_with(|first: char| first.is_ascii_digit()) {
-        Some((Platform::Meta, path))
-    } else {
-        None
-    }
 }
 
 fn arrived(platform: Platform, path: String, head: Parts, body: Bytes) -> Arrived {
@@ -103,31 +81,36 @@ fn arrived(platform: Platform, path: String, head: Parts, body: Bytes) -> Arrive
     }
 }
 
-/// Counts and says yes. Meta wants to hear the number of events: `action_source` stands in each of them once.
+/// Counts and says yes.
 fn sink(state: &State, platform: Platform, body: &[u8]) -> Reply {
-    let marker = match platform {
-        Platform::Meta => "\"action_source\"",
-        Platform::Ga4 => "\"name\"",
-    };
+    let marker = emulators::sink_marker(platform);
     let count = std::str::from_utf8(body).map_or(0, |text| text.matches(marker).count());
     let widen = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     state.sink_of(platform).add(widen(count), widen(body.len()));
-    match platform {
-        Platform::Meta => {
-            let body =
-                format!(r#"{{"events_received":{count},"messages":[],"fbtrace_id":"Asink"}}"#);
-            Reply::text(200, "application/json; charset=UTF-8", body)
-        }
-        Platform::Ga4 => Reply::empty(204),
-    }
+    emulators::sink_reply(platform, count)
 }
 
-/// Faults first, then judge and record, then faults again.
+/// Processes a request; a call that carries no events is counted around it.
 async fn process(state: &State, arrived: &Arrived, cut: &Cut) -> Reply {
-    let reading = match arrived.platform {
-        Platform::Meta => meta::read(arrived),
-        Platform::Ga4 => ga4::read(arrived),
-    };
+    let (platform, path) = (arrived.platform, arrived.path.as_str());
+    let is_call = emulators::is_call(platform, path);
+    if is_call {
+        state.write(|ledger| ledger.begin_call(platform, path));
+    }
+    let (reply, was_cut) = undergo(state, arrived, is_call).await;
+    if was_cut {
+        cut.now();
+    }
+    if is_call {
+        let status = (!was_cut).then_some(reply.status);
+        state.write(|ledger| ledger.end_call(platform, path, status));
+    }
+    reply
+}
+
+/// Faults first, then judge and record, then faults again. Says whether the connection is to be cut.
+async fn undergo(state: &State, arrived: &Arrived, is_call: bool) -> (Reply, bool) {
+    let reading = emulators::read(arrived, &state.worlds());
     let question = Question {
         platform: arrived.platform,
         path: &arrived.path,
@@ -137,34 +120,24 @@ async fn process(state: &State, arrived: &Arrived, cut: &Cut) -> Reply {
     let plan = state.faults().plan(&question);
     wait(state, &plan).await;
     if plan.cut_before {
-        record_fault(
-            state,
-            arrived,
-            reading,
-            None,
-            "connection reset before anything was stored",
-        );
-        cut.now();
-        return Reply::empty(500);
+        if !is_call {
+            let reason = "connection reset before anything was stored";
+            record_fault(state, arrived, reading, None, reason);
+        }
+        return (Reply::empty(500), true);
     }
     if let Some(reply) = plan.answer {
-        record_fault(
-            state,
-            arrived,
-            reading,
-            Some(reply.status),
-            "answered by a fault rule; nothing was stored",
-        );
-        return reply;
+        if !is_call {
+            let reason = "answered by a fault rule; nothing was stored";
+            record_fault(state, arrived, reading, Some(reply.status), reason);
+        }
+        return (reply, false);
     }
-    let reply = judge_and_record(state, arrived, reading, plan.cut_after);
+    let reply = judge_and_record(state, arrived, reading, &plan, is_call);
     for gate in &plan.hold_after {
         gate.pass().await;
     }
-    if plan.cut_after {
-        cut.now();
-    }
-    plan.change(reply)
+    (plan.change(reply), plan.cut_after)
 }
 
 /// Waits as the faults want it, or until the sandbox stops.
@@ -184,19 +157,29 @@ fn judge_and_record(
     state: &State,
     arrived: &Arrived,
     reading: Reading,
-    answer_lost: bool,
+    plan: &Plan,
+    is_call: bool,
 ) -> Reply {
     let now = state.clock.now();
     let accounts = state.accounts().clone();
+    // Held until the ledger is written: what a world and the ledger remember must have the same order.
+    let mut worlds = state.worlds();
+    let around = Surroundings {
+        accounts: &accounts,
+        worlds: &mut worlds,
+        meta_mode: state.meta_mode,
+        processing: &plan.processing,
+        now,
+    };
     let Judgement {
         events,
         refusal,
         reply,
-    } = match arrived.platform {
-        Platform::Meta => meta::judge(arrived, &reading, &accounts, state.meta_mode, now),
-        Platform::Ga4 => ga4::judge(arrived, &reading, &accounts, now),
-    };
-    let status = (!answer_lost).then_some(reply.status);
+    } = emulators::judge(arrived, &reading, around);
+    if is_call {
+        return reply;
+    }
+    let status = (!plan.cut_after).then_some(reply.status);
     let envelope = envelope(
         state,
         arrived.platform,
@@ -271,36 +254,5 @@ fn envelope(
         } else {
             Bytes::new()
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_find_their_platform() {
-        for (path, expected) in [
-            ("/v26.0/1/events", Some((Platform::Meta, "/v26.0/1/events"))),
-            (
-                "/meta/v26.0/1/events",
-                Some((Platform::Meta, "/v26.0/1/events")),
-            ),
-            ("/meta/anything", Some((Platform::Meta, "/anything"))),
-            ("/12/events", Some((Platform::Meta, "/12/events"))),
-            ("/mp/collect", Some((Platform::Ga4, "/mp/collect"))),
-            (
-                "/ga4/debug/mp/collect",
-                Some((Platform::Ga4, "/debug/mp/collect")),
-            ),
-            (
-                "/debug/mp/collect",
-                Some((Platform::Ga4, "/debug/mp/collect")),
-            ),
-            ("/metal/x", None),
-            ("/versions", None),
-        ] {
-            assert_eq!(route(path), expected, "{path}");
-        }
     }
 }

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::exchange::Platform;
 use super::faults::Faults;
 use super::ledger::Ledger;
+use super::worlds::Worlds;
 use super::{MetaMode, Recording};
 
 /// The shared state. Locks are held for computing only, never across a wait.
@@ -19,10 +20,11 @@ pub(super) struct State {
     pub(super) clock: Clock,
     pub(super) recording: Recording,
     pub(super) meta_mode: MetaMode,
-    pub(super) sink: [SinkCount; 2],
+    sink: [SinkCount; Platform::ALL.len()],
     ledger: Mutex<Ledger>,
     accounts: Mutex<Accounts>,
     faults: Mutex<Faults>,
+    worlds: Mutex<Worlds>,
     /// Counts changes of the ledger, for whoever waits for one.
     changes: watch::Sender<u64>,
     stopping: watch::Sender<bool>,
@@ -83,6 +85,7 @@ impl State {
             ledger: Mutex::new(Ledger::new(options.rows_max)),
             accounts: Mutex::new(accounts),
             faults: Mutex::default(),
+            worlds: Mutex::default(),
             changes: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
         }
@@ -120,16 +123,19 @@ impl State {
         lock(&self.faults)
     }
 
-    pub(super) fn sink_of(&self, platform: Platform) -> &SinkCount {
-        match platform {
-            Platform::Meta => &self.sink[0],
-            Platform::Ga4 => &self.sink[1],
-        }
+    /// What the platforms know. Taken before the ledger where both are needed, never after it.
+    pub(super) fn worlds(&self) -> MutexGuard<'_, Worlds> {
+        lock(&self.worlds)
     }
 
-    /// Forgets what arrived. Faults, accounts and the clock stay.
+    pub(super) fn sink_of(&self, platform: Platform) -> &SinkCount {
+        &self.sink[platform as usize]
+    }
+
+    /// Forgets what arrived. Faults, accounts, credentials, tokens, registries and the clock stay.
     pub(super) fn reset(&self) {
         self.sink.iter().for_each(SinkCount::reset);
+        self.worlds().forget();
         self.write(Ledger::reset);
     }
 

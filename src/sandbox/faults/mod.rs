@@ -8,12 +8,14 @@ mod rule;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde::Serialize;
 
 pub(in crate::sandbox) use self::gate::Gate;
 pub(in crate::sandbox) use self::rule::Question;
 pub use self::rule::{BadFault, Fault, FaultKind};
 use super::exchange::{Platform, Reply};
+use super::google_ads;
 use super::meta;
 
 /// The faults that strike one request, put together.
@@ -32,6 +34,21 @@ pub(in crate::sandbox) struct Plan {
     pub(in crate::sandbox) localised: bool,
     pub(in crate::sandbox) no_messages: bool,
     pub(in crate::sandbox) fewer_received: bool,
+    pub(in crate::sandbox) processing: Processing,
+}
+
+/// What rules say about single events: in the answer, or in the processing that follows, where the platform tells of
+/// it later.
+#[derive(Debug, Default)]
+pub(in crate::sandbox) struct Processing {
+    /// Added to the time after which the outcome is told.
+    pub(in crate::sandbox) delay: TimeDelta,
+    /// Reasons for which events fail, by their index in the reading.
+    pub(in crate::sandbox) errors: BTreeMap<usize, String>,
+    /// Statuses of events within an answer that tells each event's own, by their index in the reading.
+    pub(in crate::sandbox) element_statuses: BTreeMap<usize, u16>,
+    /// Errors of single rows in the answer itself, by their index in the reading: `conversionUploadError.TOO_RECENT_EVENT`.
+    pub(in crate::sandbox) row_errors: BTreeMap<usize, String>,
 }
 
 impl Plan {
@@ -178,19 +195,64 @@ impl Faults {
                 FaultKind::Latency | FaultKind::ResetUnread => {}
                 FaultKind::ResetBefore => plan.cut_before = true,
                 FaultKind::ResetAfter => plan.cut_after = true,
-                FaultKind::Status | FaultKind::Html502 | FaultKind::MetaError => {
-                    let account = question.account.unwrap_or_default();
-                    plan.answer.get_or_insert_with(|| reply::of(fault, account));
+                FaultKind::Status
+                | FaultKind::Html502
+                | FaultKind::MetaError
+                | FaultKind::GoogleError
+                | FaultKind::LinkedinError
+                | FaultKind::AdsVersionSunset
+                | FaultKind::AdsThrottled => {
+                    plan.answer
+                        .get_or_insert_with(|| reply::of(fault, question));
                 }
                 FaultKind::VersionWarning => plan.version_warning = true,
                 FaultKind::Localised => plan.localised = true,
                 FaultKind::NoMessages => plan.no_messages = true,
                 FaultKind::FewerReceived => plan.fewer_received = true,
+                FaultKind::LateStatus => {
+                    let secs = fault.late_secs.unwrap_or_default();
+                    plan.processing.delay += TimeDelta::seconds(secs.into());
+                }
+                FaultKind::ProcessingError => {
+                    let reason = fault.reason.as_deref().unwrap_or_default();
+                    add_errors(fault, question, reason, &mut plan.processing.errors);
+                }
+                FaultKind::AdsRowError => {
+                    let reason = fault.reason.as_deref().unwrap_or_default();
+                    add_errors(fault, question, reason, &mut plan.processing.row_errors);
+                }
+                FaultKind::AdsNotAllowlisted => {
+                    let reason = google_ads::NOT_ALLOWLISTED;
+                    add_errors(fault, question, reason, &mut plan.processing.row_errors);
+                }
+                FaultKind::ElementStatus => {
+                    let status = fault.status.unwrap_or(500);
+                    for (index, heard) in question.events.iter().enumerate() {
+                        if fault.matches_event(heard, question.account) {
+                            let statuses = &mut plan.processing.element_statuses;
+                            statuses.entry(index).or_insert(status);
+                        }
+                    }
+                }
                 FaultKind::HoldBefore => plan.hold_before.push(rule.gate.clone()),
                 FaultKind::HoldAfter => plan.hold_after.push(rule.gate.clone()),
             }
         }
         plan
+    }
+}
+
+/// Adds a reason to each event that the rule matches and that has none yet.
+fn add_errors(
+    fault: &Fault,
+    question: &Question<'_>,
+    reason: &str,
+    errors: &mut BTreeMap<usize, String>,
+) {
+    for (index, heard) in question.events.iter().enumerate() {
+        if fault.matches_event(heard, question.account) {
+            errors.entry(index).or_insert_with(|| reason.to_owned());
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Fault, FaultKind};
+use super::{Fault, FaultKind, Question};
 use crate::sandbox::exchange::Reply;
-use crate::sandbox::meta;
+use crate::sandbox::google::error::{self, GoogleError};
+use crate::sandbox::{google_ads, linkedin, meta};
 
 /// Meta's throttling codes (`developers.facebook.com/docs/graph-api/overview/rate-limiting`): their answers carry
 /// the usage headers.
@@ -14,10 +15,17 @@ fn throttles(code: i64) -> bool {
 }
 
 /// The answer of a rule that answers by itself.
-pub(super) fn of(fault: &Fault, account: &str) -> Reply {
+pub(super) fn of(fault: &Fault, question: &Question<'_>) -> Reply {
+    let account = question.account.unwrap_or_default();
     let reply = match fault.kind {
         FaultKind::Html502 => html_502(),
         FaultKind::MetaError => meta_error(fault, account),
+        FaultKind::GoogleError => google_error(fault),
+        FaultKind::LinkedinError => linkedin::scripted(fault.status, fault.reason.as_deref()),
+        FaultKind::AdsVersionSunset => google_ads::scripted_sunset(question.path),
+        FaultKind::AdsThrottled => {
+            google_ads::scripted_throttle(question.path, fault.retry_delay.unwrap_or(30))
+        }
         _ => {
             let status = fault.status.unwrap_or(500);
             Reply::text(
@@ -64,6 +72,25 @@ fn meta_error(fault: &Fault, account: &str) -> Reply {
         .with_header("x-business-use-case-usage", usage.to_string())
         .with_header("x-app-usage", app.to_string())
         .with_header("x-ad-account-usage", ad_account.to_string())
+}
+
+fn google_error(fault: &Fault) -> Reply {
+    let status = fault.status.unwrap_or(500);
+    let named = fault.google_status.as_deref();
+    let mut details = Vec::new();
+    if let Some(reason) = &fault.reason {
+        details.push(error::error_info(reason, "googleapis.com", json!({})));
+    }
+    if let Some(seconds) = fault.retry_delay {
+        details.push(error::retry_info(seconds));
+    }
+    GoogleError {
+        code: status,
+        status: named.unwrap_or_else(|| error::status_of(status)).to_owned(),
+        message: "Scripted by a fault rule of the sandbox".to_owned(),
+        details,
+    }
+    .reply()
 }
 
 /// With the texts for people in French, as an answer to a French business was observed.

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::exchange::{Heard, Platform};
+use crate::sandbox::google;
+
+/// The platforms whose errors have Google's shape.
+const GOOGLE: [Platform; 2] = [Platform::GoogleDataManager, Platform::GoogleAds];
 
 /// What a rule does to a request it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +28,30 @@ pub enum FaultKind {
     /// Answers Meta's error object with `code`, `subcode`, `is_transient`; nothing is stored. Throttling codes
     /// carry the usage headers.
     MetaError,
+    /// Answers an error body in Google's shape with `status` (default 500), `google_status`, `reason` and
+    /// `retry_delay`; nothing is stored.
+    GoogleError,
+    /// Answers an error body in LinkedIn's shape; nothing is stored. `reason` is its `code`: `EMPTY_ACCESS_TOKEN`,
+    /// `INVALID_ACCESS_TOKEN`, `REVOKED_ACCESS_TOKEN`, `EXPIRED_ACCESS_TOKEN`, `USER_NOT_AUTHORIZED`,
+    /// `VERSION_MISSING`, `NONEXISTENT_VERSION` and `TOO_MANY_REQUESTS` bring their own status. Any other, or none,
+    /// takes `status` (default 500).
+    LinkedinError,
+    /// Events that match have `status` (default 500) in LinkedIn's batch answer, and are not stored; the others are. A
+    /// single event is answered with the status.
+    ElementStatus,
+    /// The outcome of processing is told `late_secs` later than it would be, by the sandbox's clock.
+    LateStatus,
+    /// Events that match are answered well and fail in processing for `reason`.
+    ProcessingError,
+    /// Rows of a Google Ads upload that match get the error `reason`, written as `errorCode` key and value with a dot:
+    /// `conversionUploadError.TOO_RECENT_EVENT`. The others are judged.
+    AdsRowError,
+    /// Rows of a Google Ads upload that match get the error of a customer who is not allowlisted.
+    AdsNotAllowlisted,
+    /// Answers that the version of the Google Ads API is no more; nothing is stored.
+    AdsVersionSunset,
+    /// Answers 429 as the Google Ads API does, with `retry_delay` (default 30) in its quota details; nothing is stored.
+    AdsThrottled,
     /// Adds `X-Ad-Api-Version-Warning` to the answer.
     VersionWarning,
     /// Texts for people in Meta's error object come in French.
@@ -49,19 +77,19 @@ pub struct Fault {
     /// Only requests of this platform.
     #[serde(default)]
     pub platform: Option<Platform>,
-    /// Only this dataset or measurement id.
+    /// Only this account.
     #[serde(default)]
     pub account: Option<String>,
     /// Only requests with such an event in them.
     #[serde(default)]
     pub event_name: Option<String>,
-    /// Only requests with an event of this event id (GA4: transaction id).
+    /// Only requests with an event of this id.
     #[serde(default)]
     pub event_id: Option<String>,
     /// Only paths that contain this text.
     #[serde(default)]
     pub path: Option<String>,
-    /// HTTP status to answer, for `status` and `meta_error`.
+    /// HTTP status to answer, for `status`, `meta_error`, `google_error`, `linkedin_error` and `element_status`.
     #[serde(default)]
     pub status: Option<u16>,
     /// Body to answer, for `status`.
@@ -76,12 +104,26 @@ pub struct Fault {
     /// Meta's `is_transient`, for `meta_error`; absent from the answer if not given.
     #[serde(default)]
     pub is_transient: Option<bool>,
-    /// Adds `Retry-After` in seconds to the answer of `status`, `html_502` and `meta_error`.
+    /// Adds `Retry-After` in seconds to the answer of `status`, `html_502`, `meta_error`, `google_error` and
+    /// `linkedin_error`.
     #[serde(default)]
     pub retry_after: Option<u64>,
     /// `estimated_time_to_regain_access` of throttling codes, in minutes (default 1).
     #[serde(default)]
     pub regain_minutes: Option<u64>,
+    /// `error.status` of `google_error`, for example `RESOURCE_EXHAUSTED`; by default what belongs to the HTTP status.
+    #[serde(default)]
+    pub google_status: Option<String>,
+    /// `reason` in the `ErrorInfo` of `google_error`; the processing error's reason of `processing_error`, in full; the
+    /// error code of `ads_row_error`; `code` of `linkedin_error`.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Seconds in the `RetryInfo` of `google_error`, which without it has none, and of `ads_throttled`.
+    #[serde(default)]
+    pub retry_delay: Option<u64>,
+    /// Seconds of `late_status`.
+    #[serde(default)]
+    pub late_secs: Option<u32>,
     /// Delay in milliseconds before anything else, with any kind.
     #[serde(default)]
     pub latency_ms: Option<u64>,
@@ -114,6 +156,10 @@ impl Fault {
             is_transient: None,
             retry_after: None,
             regain_minutes: None,
+            google_status: None,
+            reason: None,
+            retry_delay: None,
+            late_secs: None,
             latency_ms: None,
             times: None,
             every: None,
@@ -123,6 +169,10 @@ impl Fault {
 
     /// Why this rule makes no sense, if it does not.
     pub(super) fn nonsense(&self) -> Option<&'static str> {
+        let other_than = |platforms: &[Platform]| {
+            self.platform
+                .is_some_and(|platform| !platforms.contains(&platform))
+        };
         let filters_events =
             self.account.is_some() || self.event_name.is_some() || self.event_id.is_some();
         if self.kind == FaultKind::ResetUnread && filters_events {
@@ -131,8 +181,28 @@ impl Fault {
             )
         } else if self.kind == FaultKind::Latency && self.latency_ms.is_none() {
             Some("latency needs latency_ms")
-        } else if self.kind == FaultKind::MetaError && self.platform == Some(Platform::Ga4) {
-            Some("meta_error is Meta's error object; for ga4 use status")
+        } else if self.kind == FaultKind::MetaError && other_than(&[Platform::Meta]) {
+            Some("meta_error is Meta's error object; for another platform use status")
+        } else if self.kind == FaultKind::GoogleError && other_than(&GOOGLE) {
+            Some("google_error is Google's error object; for another platform use status")
+        } else if matches!(
+            self.kind,
+            FaultKind::LinkedinError | FaultKind::ElementStatus
+        ) && other_than(&[Platform::LinkedIn])
+        {
+            Some(
+                "linkedin_error and element_status are LinkedIn's; for another platform use status",
+            )
+        } else if self.kind == FaultKind::LateStatus && self.late_secs.is_none() {
+            Some("late_status needs late_secs")
+        } else if self.kind == FaultKind::ProcessingError && self.reason.is_none() {
+            Some("processing_error needs the reason")
+        } else if self.kind == FaultKind::AdsRowError
+            && !self.reason.as_deref().is_some_and(is_error_code)
+        {
+            Some("ads_row_error needs the reason, as in conversionUploadError.TOO_RECENT_EVENT")
+        } else if self.kind.is_of_google_ads() && other_than(&[Platform::GoogleAds]) {
+            Some("the faults that begin with ads_ are those of google_ads")
         } else if self
             .status
             .is_some_and(|status| !(200..=599).contains(&status))
@@ -148,23 +218,58 @@ impl Fault {
     }
 
     pub(super) fn matches(&self, question: &Question<'_>) -> bool {
-        let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_deref().is_none_or(|it| found == Some(it))
-        };
-        let one_event = |heard: &Heard| {
-            is(&self.event_name, heard.event_name.as_deref())
-                && is(&self.event_id, heard.event_id.as_deref())
-        };
-        self.platform
-            .is_none_or(|platform| platform == question.platform)
+        let filters_events = self.event_name.is_some() || self.event_id.is_some();
+        self.kind.suits(question)
+            && self
+                .platform
+                .is_none_or(|platform| platform == question.platform)
             && self
                 .path
                 .as_deref()
                 .is_none_or(|part| question.path.contains(part))
-            && is(&self.account, question.account)
-            && (self.event_name.is_none() && self.event_id.is_none()
-                || question.events.iter().any(one_event))
+            && if question.events.is_empty() {
+                !filters_events && is(&self.account, question.account)
+            } else {
+                let mut events = question.events.iter();
+                events.any(|heard| self.matches_event(heard, question.account))
+            }
     }
+
+    /// Whether the filters about accounts and events match this event of a request for `account`.
+    pub(super) fn matches_event(&self, heard: &Heard, account: Option<&str>) -> bool {
+        is(&self.account, heard.account.as_deref().or(account))
+            && is(&self.event_name, heard.event_name.as_deref())
+            && is(&self.event_id, heard.event_id.as_deref())
+    }
+}
+
+impl FaultKind {
+    fn is_of_google_ads(self) -> bool {
+        self.hits_ads_rows()
+            || matches!(self, FaultKind::AdsVersionSunset | FaultKind::AdsThrottled)
+    }
+
+    fn hits_ads_rows(self) -> bool {
+        matches!(self, FaultKind::AdsRowError | FaultKind::AdsNotAllowlisted)
+    }
+
+    /// Whether there is anything the kind could do to the request. One that cannot does not use the rule up.
+    fn suits(self, question: &Question<'_>) -> bool {
+        let is_ads =
+            question.platform == Platform::GoogleAds && question.path != google::TOKEN_PATH;
+        !self.is_of_google_ads() || is_ads && !(self.hits_ads_rows() && question.events.is_empty())
+    }
+}
+
+/// Whether this is the key and the value of an `errorCode` with a dot between them.
+fn is_error_code(text: &str) -> bool {
+    let parts = text.split_once('.');
+    parts.is_some_and(|(key, value)| key.ends_with("Error") && !value.is_empty())
+}
+
+/// Whether what was found is wanted; a filter left out wants everything.
+fn is(wanted: &Option<String>, found: Option<&str>) -> bool {
+    wanted.as_deref().is_none_or(|it| found == Some(it))
 }
 
 /// A rule that makes no sense.

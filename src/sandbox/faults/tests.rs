@@ -152,12 +152,83 @@ fn several_rules_add_up_and_the_oldest_answer_wins() {
 }
 
 fn answer(fault: Value) -> (u16, Value, Vec<(String, String)>) {
-    let reply = reply::of(&rule(fault), "77");
+    let question = Question {
+        platform: Platform::Meta,
+        path: "/v26/customers/1234567890:uploadClickConversions",
+        account: Some("77"),
+        events: &[],
+    };
+    let reply = reply::of(&rule(fault), &question);
     (
         reply.status,
         serde_json::from_str(&reply.body).unwrap(),
         reply.headers,
     )
+}
+
+#[test]
+fn faults_of_google_ads_leave_other_requests_and_their_rule_alone() {
+    let heard = events();
+    for (kind, platform, path, events, expected) in [
+        (
+            "ads_throttled",
+            Platform::GoogleAds,
+            "/v26/customers/1",
+            &heard[..],
+            1,
+        ),
+        (
+            "ads_throttled",
+            Platform::GoogleAds,
+            "/v26/customers/1",
+            &[],
+            1,
+        ),
+        ("ads_throttled", Platform::GoogleAds, "/token", &[], 0),
+        (
+            "ads_throttled",
+            Platform::GoogleDataManager,
+            "/v1/events:ingest",
+            &heard,
+            0,
+        ),
+        (
+            "ads_version_sunset",
+            Platform::Meta,
+            "/v26.0/1/events",
+            &heard,
+            0,
+        ),
+        (
+            "ads_not_allowlisted",
+            Platform::GoogleAds,
+            "/v26/customers/1",
+            &heard,
+            1,
+        ),
+        (
+            "ads_not_allowlisted",
+            Platform::GoogleAds,
+            "/v26/customers/1",
+            &[],
+            0,
+        ),
+    ] {
+        let mut faults = Faults::default();
+        let id = faults.add(rule(json!({"kind": kind}))).unwrap();
+        let account = Some("1");
+        faults.plan(&Question {
+            platform,
+            path,
+            account,
+            events,
+        });
+        assert_eq!(
+            faults.struck(id),
+            Some(expected),
+            "{kind} {platform} {path}"
+        );
+    }
 }
 
 #[test]

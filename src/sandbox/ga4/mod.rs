@@ -60,6 +60,7 @@ pub(super) fn hear(event: &Value) -> Heard {
     Heard {
         event_name: event.get("name").and_then(scalar_text),
         event_id: param("transaction_id").filter(|id| !id.is_empty()),
+        account: None,
         value: param("value"),
         currency: param("currency"),
         json: event.to_string(),

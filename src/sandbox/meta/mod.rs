@@ -77,6 +77,7 @@ pub(super) fn hear(event: &Value) -> Heard {
     Heard {
         event_name: text("event_name"),
         event_id: text("event_id").filter(|id| !id.is_empty()),
+        account: None,
         value: custom("value"),
         currency: custom("currency"),
         json: event.to_string(),

@@ -61,6 +61,20 @@ async fn accounts_and_tokens_change_over_http() {
             .0,
         400
     );
+    let (status, _, advice) = call(
+        &sandbox,
+        "PUT",
+        "/_sandbox/accounts/google_ads/1",
+        &json!({}),
+    )
+    .await;
+    assert_eq!(status, 400);
+    assert!(
+        advice["error"]
+            .as_str()
+            .unwrap()
+            .contains("/_sandbox/google")
+    );
 }
 
 #[tokio::test]
@@ -184,7 +198,13 @@ async fn events_and_summary_over_http() {
     let (_, _, conversions) = call(&sandbox, "GET", "/_sandbox/conversions", &Value::Null).await;
     assert_eq!(
         conversions[1],
-        json!({"platform": "meta", "account": "77", "event_name": "Purchase", "key": "o2", "counted": 2})
+        json!({"platform": "meta", "account": "77", "event_name": "Purchase", "key": "o2", "counted": 2,
+            "value": "12.5", "currency": "EUR", "history": conversions[1]["history"]})
+    );
+    let change = &conversions[1]["history"][1];
+    assert_eq!(
+        (&change["verdict"], &change["value"]),
+        (&json!("would_double"), &json!("12.5"))
     );
     assert_eq!(
         call(&sandbox, "DELETE", "/_sandbox/events", &Value::Null)

@@ -2,6 +2,9 @@
 
 mod api;
 mod faults;
+mod google;
+mod google_ads;
+mod linkedin;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -21,7 +21,7 @@ async fn what_committed_is_delivered_and_what_rolled_back_is_not() {
     }
     rig.until("(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 20").await;
     rig.until_final().await;
-    for platform in Platform::ALL {
+    for platform in [Platform::Meta, Platform::Ga4] {
         let rows = rig.arrived(platform);
         assert_eq!(rows.len(), 10, "{platform}");
         let is_even = |id: &str| id.rsplit('-').next().unwrap().parse::<u32>().unwrap() % 2 == 0;

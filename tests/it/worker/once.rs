@@ -25,7 +25,7 @@ async fn what_was_taken_is_never_sent_again() {
     for worker in workers {
         worker.drain().await;
     }
-    for platform in Platform::ALL {
+    for platform in [Platform::Meta, Platform::Ga4] {
         assert_eq!(rig.arrived(platform).len(), 3);
     }
     let repeats: i64 = rig

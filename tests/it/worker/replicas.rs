@@ -30,7 +30,7 @@ async fn race(replicas: usize) {
     for worker in workers {
         worker.drain().await;
     }
-    for platform in Platform::ALL {
+    for platform in [Platform::Meta, Platform::Ga4] {
         assert_eq!(rig.arrived(platform).len(), 500, "{platform}");
     }
     assert_eq!(rig.doubles(), 0);

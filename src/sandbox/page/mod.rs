@@ -1,6 +1,9 @@
 //! The page at `/`: what arrived and with what verdict. Rendered here and complete without scripts; the script in
 //! it only fetches the page again. Not for scripts of others: those read `/_sandbox/events` and `/_sandbox/summary`.
 
+mod calls;
+mod conversions;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +15,7 @@ use chrono::SecondsFormat;
 use serde_json::Value;
 
 use super::Recording;
+use super::dedup::Amount;
 use super::exchange::{Platform, Reply};
 use super::ledger::{AccountCount, Ledger};
 use super::report::Filter;
@@ -69,10 +73,12 @@ fn render(state: &State, ledger: &Ledger, filter: &Filter) -> String {
             "{{summary}}",
             or_empty(
                 summary,
-                9,
+                11,
                 "Nothing has arrived yet. Point a destination’s base_url here.",
             ),
         ),
+        ("{{changed}}", conversions::render(ledger)),
+        ("{{calls}}", calls::render(ledger)),
         ("{{events}}", or_empty(events, 9, "No event matches.")),
         ("{{shown}}", shown.len().to_string()),
         ("{{total}}", ledger.last_seq().to_string()),
@@ -166,24 +172,26 @@ fn summary_row(platform: Platform, account: &str, count: &AccountCount) -> Strin
     format!(
         "<tr><th scope=\"row\">{}</th><td class=\"mono\">{}</td><td class=\"num\">{}</td><td class=\"num\">{}</td>\
          <td class=\"num\">{}</td><td class=\"{doubles}\">{}</td><td class=\"num\">{}</td><td class=\"num\">{}</td>\
-         <td class=\"num\">{others}</td></tr>\n",
+         <td class=\"num\">{}</td><td class=\"num\">{}</td><td class=\"num\">{others}</td></tr>\n",
         platform_title(platform),
         or_dash(Some(account)),
         count.requests,
         count.counted,
         count.conversions,
         count.doubles,
+        of(Verdict::Adjusted) + of(Verdict::Retracted),
         of(Verdict::Deduplicated),
+        of(Verdict::Dropped),
         of(Verdict::Rejected),
     )
 }
 
 fn event_row(row: &Row) -> String {
     let time = row.received_at.format("%H:%M:%S%.3f");
-    let amount = match (&row.value, &row.currency) {
-        (Some(value), Some(currency)) => escape(&format!("{value} {currency}")),
-        (value, currency) => or_dash(value.as_deref().or(currency.as_deref())),
-    };
+    let amount = conversions::amount(&Amount {
+        value: row.value.clone(),
+        currency: row.currency.clone(),
+    });
     let status = row
         .status
         .map_or_else(|| "cut".to_owned(), |status| status.to_string());
@@ -225,6 +233,9 @@ fn platform_title(platform: Platform) -> &'static str {
     match platform {
         Platform::Meta => "Meta",
         Platform::Ga4 => "GA4",
+        Platform::GoogleDataManager => "Google Data Manager",
+        Platform::GoogleAds => "Google Ads",
+        Platform::LinkedIn => "LinkedIn",
     }
 }
 
@@ -247,6 +258,15 @@ fn choices<const N: usize>(names: [&str; N], chosen: Option<&str>) -> String {
         )
     };
     names.iter().map(|name| option(name)).collect()
+}
+
+/// A section with one table.
+fn section(id: &str, title: &str, note: &str, head: &str, rows: &str) -> String {
+    format!(
+        "<section aria-labelledby=\"{id}-title\">\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" \
+         aria-labelledby=\"{id}-title\">\n<table>\n<caption id=\"{id}-title\">{title} <small>{note}</small></caption>\n\
+         <thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody>\n</table>\n</div>\n</section>"
+    )
 }
 
 fn or_empty(rows: String, columns: u32, text: &str) -> String {
