@@ -16,15 +16,18 @@ use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
 
 use crate::consent::{Permit, Signal};
-use crate::conversion::Original;
 use crate::decide::{Prior, Surroundings};
 use crate::event::{Columns, EventFault, OutboxEvent};
+use crate::original::{self, Original};
 
 const CLAIM_EVENTS: &str = include_str!("../sql/queries/claim_events.sql");
 const CLAIM_UNREAD: &str = include_str!("../sql/queries/claim_unread.sql");
 const CLAIM_DUE: &str = include_str!("../sql/queries/claim_due.sql");
 const NEXT_DUE: &str = include_str!("../sql/queries/next_due.sql");
 const READ_EVENT: &str = include_str!("../sql/queries/read_event.sql");
+
+/// Deliveries that the platform takes for no longer than this go before all others.
+pub const EXPIRES_SOON: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 /// The right to settle: void as soon as somebody else claims the same row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +143,7 @@ pub async fn claim_due(
                 (&terms.limit, Type::INT8),
                 (&lease, Type::FLOAT8),
                 (&terms.clock, Type::TIMESTAMPTZ),
+                (&EXPIRES_SOON.as_secs_f64(), Type::FLOAT8),
             ],
         )
         .await?;
@@ -229,6 +233,9 @@ fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
         tried_at: row.try_get("tried_at")?,
         first_tried_at: row.try_get("first_tried_at")?,
         intent_at: row.try_get("intent_at")?,
+        company: row
+            .try_get::<_, Option<i16>>("company")?
+            .and_then(|company| u16::try_from(company).ok()),
     })
 }
 
@@ -237,23 +244,18 @@ fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
         .try_get::<_, Option<Vec<String>>>("withdrawn")?
         .unwrap_or_default();
     let original = row.try_get::<_, Option<Value>>("original")?;
+    let reversals = row.try_get::<_, Option<Value>>("reversals")?;
     Ok(Surroundings {
         withdrawn: withdrawn
             .iter()
             .filter_map(|name| Signal::parse(name))
             .collect(),
-        original: original.as_ref().map(original_of),
+        original: original.as_ref().map(Original::read),
+        reversals: reversals
+            .as_ref()
+            .map(original::reversals)
+            .unwrap_or_default(),
     })
-}
-
-fn original_of(value: &Value) -> Original {
-    let states = value["states"].as_object().into_iter().flatten();
-    Original {
-        business_id: value["business_id"].as_str().unwrap_or_default().to_owned(),
-        states: states
-            .filter_map(|(name, state)| Some((name.clone(), state.as_str()?.to_owned())))
-            .collect(),
-    }
 }
 
 /// The event of a row. Columns whose content may be more than can be read (JSON nested too deeply, a time beyond the

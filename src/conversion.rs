@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::consent::{Permit, Permitted};
-use crate::event::Money;
 use crate::identity::{self, Family, Identity, Plain, Rules};
+use crate::money::Money;
+use crate::original::Left;
 
 /// One event as one platform may know it.
 #[derive(Clone, Debug)]
@@ -19,11 +20,13 @@ pub struct Conversion<'a> {
     pub event_id: &'a str,
     /// The application's name for the event.
     pub event_name: &'a str,
-    /// The order's, lead's or deal's id; for an adjustment, that of the event it adjusts where it is known.
+    /// The order's, lead's or deal's id; for an adjustment, that of the event it adjusts.
     pub business_id: &'a str,
     /// When the business action happened.
     pub occurred_at: DateTime<Utc>,
-    /// Amount and currency.
+    /// When the application wrote the row.
+    pub recorded_at: DateTime<Utc>,
+    /// Amount and currency; of a reversal, what is taken back.
     pub money: Option<&'a Money>,
     /// The person, hashed.
     pub identity: Identity,
@@ -37,8 +40,31 @@ pub struct Conversion<'a> {
     pub properties: &'a Map<String, Value>,
     /// What it was built from: platforms that take consent signals are told them.
     pub permit: Permit,
-    /// The event that this one adjusts.
-    pub original: Option<&'a str>,
+    /// Whether it takes something back of its original: a refund, a cancellation.
+    pub is_reversal: bool,
+    /// The event that this one adjusts or follows.
+    pub original: Option<Adjusted<'a>>,
+}
+
+/// The event that another one adjusts, as far as a platform needs to know it.
+#[derive(Clone, Debug)]
+pub struct Adjusted<'a> {
+    /// Its stable id.
+    pub event_id: &'a str,
+    /// Its order, lead or deal id.
+    pub business_id: &'a str,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// Its full value.
+    pub money: Option<&'a Money>,
+    /// Where it happened, if its row says.
+    pub action_source: Option<&'a str>,
+    /// Its page, if there was one.
+    pub page_url: Option<&'a str>,
+    /// What stood of its value before this adjustment.
+    pub before: &'a Left,
+    /// What stands after it.
+    pub after: &'a Left,
 }
 
 /// Click and browser ids, each in the form its platform documents.
@@ -52,15 +78,14 @@ pub struct Clicks {
     pub ga_client_id: Option<Plain>,
     /// Google Analytics' session.
     pub ga_session_id: Option<Plain>,
-}
-
-/// What the database knows of the event that another one adjusts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Original {
-    /// Its order, lead or deal id.
-    pub business_id: String,
-    /// Its state at each destination.
-    pub states: std::collections::BTreeMap<String, String>,
+    /// Google's click id.
+    pub gclid: Option<Plain>,
+    /// Google's click id of web campaigns where the device hides the click.
+    pub gbraid: Option<Plain>,
+    /// Google's click id of app campaigns where the device hides the click.
+    pub wbraid: Option<Plain>,
+    /// LinkedIn's click id.
+    pub li_fat_id: Option<Plain>,
 }
 
 impl<'a> Conversion<'a> {
@@ -68,18 +93,22 @@ impl<'a> Conversion<'a> {
     pub fn new(
         name: &'a str,
         permitted: &Permitted<'a>,
-        original: Option<&'a Original>,
+        is_reversal: bool,
+        original: Option<Adjusted<'a>>,
         family: Family,
         rules: &Rules,
     ) -> Conversion<'a> {
         let event = permitted.event();
+        let business_id = original
+            .as_ref()
+            .map_or(event.business_id.as_str(), |original| original.business_id);
         Conversion {
             name,
             event_id: &event.event_id,
             event_name: &event.event_name,
-            business_id: original
-                .map_or(event.business_id.as_str(), |original| &original.business_id),
+            business_id,
             occurred_at: event.occurred_at,
+            recorded_at: event.recorded_at,
             money: event.money.as_ref(),
             identity: identity::identify(&permitted.person(), family, rules),
             clicks: clicks(permitted, family),
@@ -87,7 +116,8 @@ impl<'a> Conversion<'a> {
             page_url: event.page_url.as_deref(),
             properties: &event.properties,
             permit: permitted.permit(),
-            original: event.depends_on.as_deref(),
+            is_reversal,
+            original,
         }
     }
 
@@ -127,6 +157,18 @@ fn clicks(permitted: &Permitted<'_>, family: Family) -> Clicks {
                 .and_then(identity::click_id),
             ..Clicks::default()
         },
-        Family::GoogleDataManager => Clicks::default(),
+        Family::GoogleDataManager | Family::GoogleAds => Clicks {
+            gclid: id("gclid").and_then(identity::click_id),
+            gbraid: id("gbraid").and_then(identity::click_id),
+            wbraid: id("wbraid").and_then(identity::click_id),
+            ..Clicks::default()
+        },
+        Family::LinkedIn => Clicks {
+            li_fat_id: id("li_fat_id").and_then(identity::li_fat_id),
+            ..Clicks::default()
+        },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,21 +3,22 @@
 //! Asked at every attempt, since the clock moves on and consent may have been taken back. No I/O: the clock and the
 //! database's facts are handed in.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use crate::config::destination::{DestinationConfig, OnAmbiguous, Routes};
 use crate::consent::{self, Kind, Permit, Recipient, Signal};
-use crate::conversion::{Conversion, Original};
+use crate::conversion::{Adjusted, Conversion};
 use crate::destinations::{Item, Unsendable};
 use crate::event::OutboxEvent;
 use crate::identity::Rules;
+use crate::original::{Original, Reversal};
 use crate::outcome::{Reason, State};
+use adjustment::Role;
 
-/// How long an event that is adjusted may stay unknown before its adjustment gives up. Longer than any transaction
-/// that writes both should take.
-const ORIGINAL_MAY_FOLLOW: Duration = Duration::from_secs(600);
+mod adjustment;
 
 /// What the database knows of an event beside its row.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Surroundings {
     pub withdrawn: Vec<Signal>,
     /// The event that this one adjusts, if it is in the outbox.
     pub original: Option<Original>,
+    /// What was taken back of this event by others.
+    pub reversals: Vec<Reversal>,
 }
 
 /// What earlier tries of this delivery left behind.
@@ -45,6 +48,8 @@ pub struct Prior {
     pub first_tried_at: Option<DateTime<Utc>>,
     /// Set when a worker announced a request and never came back.
     pub intent_at: Option<DateTime<Utc>>,
+    /// How many events its next request may carry at most, after some event of its last one failed.
+    pub company: Option<u16>,
 }
 
 /// What to do.
@@ -89,39 +94,101 @@ pub fn decide(
     prior: &Prior,
     now: DateTime<Utc>,
 ) -> Decision {
+    let permit_and_item =
+        |case: &Case<'_>| sendable(case, around, destination, calling_code, prior, now);
+    match case(event, around, destination, prior) {
+        Ok(case) => permit_and_item(&case).unwrap_or_else(|ended| ended),
+        Err(ended) => ended,
+    }
+}
+
+/// When the destination does not take the event any more, by its age. Nothing for a change of a conversion that is unknown.
+pub fn expires_at(
+    event: &OutboxEvent,
+    around: &Surroundings,
+    destination: &DestinationConfig,
+) -> Option<DateTime<Utc>> {
+    let role = adjustment::role(event, destination);
+    let born_at = born_at(event, around, role)?;
+    let limit = platform_age_max(event, destination, role);
+    let limit = destination.age_max.map_or(limit, |own| own.min(limit));
+    born_at.checked_add_signed(chrono::TimeDelta::from_std(limit).ok()?)
+}
+
+/// One event on its way to one destination, under the platform's name for it.
+struct Case<'a> {
+    /// The event as it is told: a reversal knows what it takes back, and of whom.
+    event: Cow<'a, OutboxEvent>,
+    /// What the destination makes of it.
+    role: Role,
+    /// The platform's name, or the id of its action or rule.
+    name: &'a str,
+    original: Option<&'a Original>,
+}
+
+/// Whether the destination has anything to do with the event at all, and as what.
+fn case<'a>(
+    event: &'a OutboxEvent,
+    around: &'a Surroundings,
+    destination: &'a DestinationConfig,
+    prior: &Prior,
+) -> Result<Case<'a>, Decision> {
     if prior.intent_at.is_some() {
         // The worker that announced the request did not live to tell how it went.
-        return end(State::Uncertain, Reason::NoAnswer);
+        return Err(end(State::Uncertain, Reason::NoAnswer));
     }
     if !is_routed(event, &destination.routes) {
-        return end(State::Skipped, Reason::FilteredByRoute);
+        return Err(end(State::Skipped, Reason::FilteredByRoute));
     }
-    let Some(name) = platform_name(destination, &event.event_name) else {
-        return end(State::Skipped, Reason::UnsupportedEvent);
+    let role = adjustment::role(event, destination);
+    let original = around.original.as_ref();
+    let named = match (role, original) {
+        (Role::Change, Some(original)) => match &original.event {
+            Ok(original) => destination.name_of(&original.event_name),
+            // Its own deliveries tell the rest.
+            Err(_) => Some(""),
+        },
+        // Which conversion it changes is known when the original is.
+        (Role::Change, None) => Some(""),
+        (Role::Event | Role::Reversal, _) => destination.name_of(&event.event_name),
     };
+    let is_off = destination.is_switched_off(&event.event_name);
+    let only_adjusts = destination.settings.adjusts_destination().is_some() && role != Role::Change;
+    let Some(name) = named.filter(|_| !is_off && !only_adjusts) else {
+        return Err(end(State::Skipped, Reason::UnsupportedEvent));
+    };
+    let event = match (role, original) {
+        (Role::Event, _) | (_, None) => Cow::Borrowed(event),
+        (_, Some(original)) => Cow::Owned(adjustment::completed(event, original)),
+    };
+    Ok(Case {
+        event,
+        role,
+        name,
+        original,
+    })
+}
 
-    let repeat = repeat(destination, name);
+/// Everything that may still keep the event from being sent now; then the payload.
+fn sendable(
+    case: &Case<'_>,
+    around: &Surroundings,
+    destination: &DestinationConfig,
+    calling_code: Option<u16>,
+    prior: &Prior,
+    now: DateTime<Utc>,
+) -> Result<Decision, Decision> {
+    let event = case.event.as_ref();
+    let repeat = repeat(destination, case.name);
     if let (Repeat::Within(window), Some(first)) = (repeat, prior.first_tried_at)
         && older_than(first, window, now)
     {
-        return end(State::Uncertain, Reason::RepeatWindowOver);
+        return Err(end(State::Uncertain, Reason::RepeatWindowOver));
     }
-    if older_than(
-        event.occurred_at,
-        destination.settings.age_max(event.action_source.as_deref()),
-        now,
-    ) {
-        return match prior.first_tried_at {
-            // It may have been taken when it was young enough.
-            Some(_) => end(State::Uncertain, Reason::RepeatWindowOver),
-            None => end(State::Expired, Reason::TooOld),
-        };
-    }
-    if destination
-        .age_max
-        .is_some_and(|limit| older_than(event.occurred_at, limit, now))
-    {
-        return end(State::Exhausted, Reason::AgeUsedUp);
+    young_enough(event, around, destination, case.role, prior, now)?;
+    if u32::try_from(prior.attempts).is_ok_and(|made| made >= destination.attempts_max) {
+        // Failed in the platform's own processing, as often as is allowed.
+        return Err(end(State::Exhausted, Reason::AttemptsUsedUp));
     }
     let needs = destination.platform().needs();
     if event
@@ -130,7 +197,7 @@ pub fn decide(
         .to_std()
         .is_ok_and(|ahead| ahead > needs.ahead_max)
     {
-        return Decision::Wait(event.occurred_at, Reason::InTheFuture);
+        return Err(Decision::Wait(event.occurred_at, Reason::InTheFuture));
     }
 
     let recipient = Recipient {
@@ -139,35 +206,80 @@ pub fn decide(
         policy: &destination.consent,
         fields: &destination.fields,
     };
-    let permit = match consent::judge(event, recipient, &around.withdrawn) {
-        Ok(permit) => permit,
-        Err(reason) => return end(State::Suppressed, reason),
+    let permit = consent::judge(event, recipient, &around.withdrawn)
+        .map_err(|reason| end(State::Suppressed, reason))?;
+    if event.depends_on.is_some() {
+        adjustment::in_order(event, case.original, case.role, destination, now)?;
+    }
+    let permit = match lender(case, recipient) {
+        Some(lent) => permit.and(lent.map_err(|reason| end(State::Suppressed, reason))?),
+        None => permit,
     };
-    if let Some(decision) = original_first(event, around.original.as_ref(), &destination.name, now)
-    {
-        return decision;
+    if prior.first_tried_at.is_none() && adjustment::is_taken_back(event, around) {
+        return Err(end(State::Cancelled, Reason::TakenBack));
+    }
+    if adjustment::is_superseded(around, destination) {
+        return Err(end(State::Skipped, Reason::Superseded));
     }
 
     let rules = destination.settings.rules(calling_code);
-    let build = |permit| {
-        build(
-            event,
-            around.original.as_ref(),
-            destination,
-            &rules,
-            name,
-            permit,
-        )
-    };
-    let (permit, item) = match repeatable(event, prior, permit, build) {
-        Ok(built) => built,
-        Err(decision) => return decision,
-    };
-    Decision::Send(Sendable {
+    let build = |permit| build(case, destination, &rules, permit);
+    let (permit, item) = repeatable(event, prior, permit, build)?;
+    Ok(Decision::Send(Sendable {
         item,
         permit,
         repeat,
-    })
+    }))
+}
+
+/// What the consent given with the original allows, where its data stand in for what a reversal's row leaves out.
+fn lender(case: &Case<'_>, recipient: Recipient<'_>) -> Option<Result<Permit, Reason>> {
+    let original = case.original.filter(|_| case.role != Role::Event)?;
+    let lent = OutboxEvent {
+        consent: original.event.as_ref().ok()?.consent.clone(),
+        ..case.event.as_ref().clone()
+    };
+    Some(consent::judge(&lent, recipient, &original.withdrawn))
+}
+
+/// Neither the platform nor the configuration finds the event too old.
+fn young_enough(
+    event: &OutboxEvent,
+    around: &Surroundings,
+    destination: &DestinationConfig,
+    role: Role,
+    prior: &Prior,
+    now: DateTime<Utc>,
+) -> Result<(), Decision> {
+    let Some(born_at) = born_at(event, around, role) else {
+        return Ok(());
+    };
+    if older_than(born_at, platform_age_max(event, destination, role), now) {
+        return Err(match prior.first_tried_at {
+            // It may have been taken when it was young enough.
+            Some(_) => end(State::Uncertain, Reason::RepeatWindowOver),
+            None => end(State::Expired, Reason::TooOld),
+        });
+    }
+    let limit = destination.age_max;
+    if limit.is_some_and(|limit| older_than(event.occurred_at, limit, now)) {
+        return Err(end(State::Exhausted, Reason::AgeUsedUp));
+    }
+    Ok(())
+}
+
+/// What its age counts from: a change of a conversion is as old as the conversion.
+fn born_at(event: &OutboxEvent, around: &Surroundings, role: Role) -> Option<DateTime<Utc>> {
+    match role {
+        Role::Event | Role::Reversal => Some(event.occurred_at),
+        Role::Change => Some(around.original.as_ref()?.event.as_ref().ok()?.occurred_at),
+    }
+}
+
+fn platform_age_max(event: &OutboxEvent, destination: &DestinationConfig, role: Role) -> Duration {
+    destination
+        .settings
+        .age_max(event.action_source.as_deref(), role == Role::Change)
 }
 
 /// A retry says what the first try said, or less of the person if consent, the policy or the row's own data were
@@ -195,19 +307,34 @@ fn repeatable(
 }
 
 fn build(
-    event: &OutboxEvent,
-    original: Option<&Original>,
+    case: &Case<'_>,
     destination: &DestinationConfig,
     rules: &Rules,
-    name: &str,
     permit: Permit,
 ) -> Result<Item, Decision> {
-    let permitted = permit.over(event);
+    let left = case.original.map(Original::left);
+    let adjusted = case.original.and_then(|original| {
+        let of = original.event.as_ref().ok()?;
+        let (before, after) = left.as_ref()?;
+        Some(Adjusted {
+            event_id: &of.event_id,
+            business_id: &of.business_id,
+            occurred_at: of.occurred_at,
+            money: of.money.as_ref(),
+            action_source: of.action_source.as_deref(),
+            page_url: of.page_url.as_deref(),
+            before,
+            after,
+        })
+    });
+    let permitted = permit.over(&case.event);
+    let family = destination.platform().needs().family;
     let conversion = Conversion::new(
-        name,
+        case.name,
         &permitted,
-        original,
-        destination.platform().needs().family,
+        case.role != Role::Event,
+        adjusted,
+        family,
         rules,
     );
     destination
@@ -219,48 +346,6 @@ fn build(
                 Decision::End(State::Rejected, Reason::InvalidPayload, Some(field))
             }
         })
-}
-
-/// An adjustment follows the event it adjusts, at this destination; without it there is nothing to adjust.
-fn original_first(
-    event: &OutboxEvent,
-    original: Option<&Original>,
-    destination: &str,
-    now: DateTime<Utc>,
-) -> Option<Decision> {
-    event.depends_on.as_ref()?;
-    let Some(original) = original else {
-        return Some(if older_than(event.recorded_at, ORIGINAL_MAY_FOLLOW, now) {
-            end(State::Skipped, Reason::OriginalUnknown)
-        } else {
-            Decision::Wait(look_again(event, now), Reason::WaitingForOriginal)
-        });
-    };
-    match original.states.get(destination).map(String::as_str) {
-        Some("accepted" | "sent" | "uncertain") => None,
-        None | Some("pending") => Some(Decision::Wait(
-            look_again(event, now),
-            Reason::WaitingForOriginal,
-        )),
-        Some(_) => Some(end(State::Skipped, Reason::OriginalNotSent)),
-    }
-}
-
-/// Soon for a young event, ever more rarely for an old one.
-fn look_again(event: &OutboxEvent, now: DateTime<Utc>) -> DateTime<Utc> {
-    let age = now
-        .signed_duration_since(event.recorded_at)
-        .to_std()
-        .unwrap_or_default();
-    now + (age / 4).clamp(Duration::from_millis(500), Duration::from_secs(300))
-}
-
-/// The platform's name for the event: the destination's own mapping, else the platform's default.
-fn platform_name<'a>(destination: &'a DestinationConfig, event_name: &'a str) -> Option<&'a str> {
-    match destination.events.get(event_name) {
-        Some(configured) => configured.as_deref(),
-        None => destination.settings.default_name(event_name),
-    }
 }
 
 fn is_routed(event: &OutboxEvent, routes: &Routes) -> bool {

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::consent::Consent;
-use crate::currency::{self, Currency};
+use crate::currency;
+use crate::money::{self, Money};
 
 /// One business event, as the application wrote it.
 #[derive(Clone, Debug)]
@@ -49,15 +50,6 @@ pub struct OutboxEvent {
     pub traceparent: Option<String>,
     /// Its vendor part.
     pub tracestate: Option<String>,
-}
-
-/// An exact amount: the digits of the database's `numeric`, never a float.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Money {
-    /// Not negative.
-    pub amount: Number,
-    /// ISO 4217.
-    pub currency: Currency,
 }
 
 /// The person, raw or hashed by the application. Shows only which fields are there.
@@ -131,7 +123,8 @@ impl OutboxEvent {
         let money = match (&columns.value, &columns.currency) {
             (None, None) => None,
             (Some(value), Some(code)) => Some(Money {
-                amount: amount(value)?,
+                amount: money::amount(value)
+                    .ok_or(fault("value", "must be an amount from 0 to below 1e18"))?,
                 currency: currency::parse(code)
                     .ok_or(fault("currency", "must be an ISO 4217 code"))?,
             }),
@@ -166,10 +159,22 @@ impl OutboxEvent {
         })
     }
 
+    /// Whether it takes something back of the event it depends on. The database goes by the same names.
+    pub fn is_reversal(&self) -> bool {
+        is_reversal(&self.event_name)
+    }
+
     /// A property as text: for routes and for the few properties that adapters read.
     pub fn property_text(&self, key: &str) -> Option<String> {
         self.properties.get(key).and_then(text_of)
     }
+}
+
+/// Whether events of this name take something back: refunds and cancellations.
+pub fn is_reversal(event_name: &str) -> bool {
+    ["_refunded", "_cancelled", "_canceled"]
+        .iter()
+        .any(|ending| event_name.ends_with(ending))
 }
 
 impl UserData {
@@ -192,6 +197,18 @@ impl UserData {
         parsed
     }
 
+    /// The same, with what is missing here taken from another row.
+    pub fn or(&self, other: &UserData) -> UserData {
+        let either = |own: &Vec<String>, other: &Vec<String>| {
+            if own.is_empty() { other } else { own }.clone()
+        };
+        UserData {
+            email: either(&self.email, &other.email),
+            phone: either(&self.phone, &other.phone),
+            texts: or(&self.texts, &other.texts),
+        }
+    }
+
     /// A single-valued field by its column key: `first_name`, `city`, `external_id`, …
     pub fn text(&self, key: &str) -> Option<&str> {
         self.texts.get(key).map(String::as_str)
@@ -209,6 +226,11 @@ impl ClickIds {
                 .filter_map(|(key, field)| Some((key.clone(), text_of(field)?)))
                 .collect(),
         )
+    }
+
+    /// The same, with what is missing here taken from another row.
+    pub fn or(&self, other: &ClickIds) -> ClickIds {
+        ClickIds(or(&self.0, &other.0))
     }
 
     /// A click id by its column key.
@@ -244,14 +266,13 @@ impl fmt::Debug for ClickIds {
     }
 }
 
-/// An amount within bounds, with exactly the digits it was written with.
-fn amount(written: &str) -> Result<Number, EventFault> {
-    let rule = fault("value", "must be an amount from 0 to below 1e18");
-    let number: Number = written.trim().parse().map_err(|_| rule)?;
-    match number.as_f64() {
-        Some(value) if (0.0..1e18).contains(&value) => Ok(number),
-        _ => Err(rule),
-    }
+fn or(
+    own: &BTreeMap<String, String>,
+    other: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut both = other.clone();
+    both.extend(own.clone());
+    both
 }
 
 fn fault(column: &'static str, rule: &'static str) -> EventFault {

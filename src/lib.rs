@@ -17,11 +17,15 @@ pub mod decide;
 pub mod destinations;
 pub mod event;
 pub mod identity;
+pub mod late;
+pub mod money;
+pub mod original;
 pub mod outcome;
 pub mod resolve;
 pub mod retry;
 pub mod send;
 pub mod settle;
+pub mod token;
 pub mod worker;
 
 pub mod db;

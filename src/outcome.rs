@@ -20,6 +20,11 @@ macro_rules! words {
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $text,)+ }
             }
+
+            /// The word of this text.
+            pub fn parse(text: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|word| word.as_str() == text)
+            }
         }
     };
 }
@@ -73,8 +78,26 @@ words! {
         OriginalNotSent = "original_not_sent",
         /// The event that this one adjusts is not in the outbox.
         OriginalUnknown = "original_unknown",
+        /// The platform never confirmed that it counts the original, and would count the adjustment as a new conversion.
+        OriginalUnconfirmed = "original_unconfirmed",
         /// The destination only validates; the platform found nothing wrong.
         ValidatedOnly = "validated_only",
+        /// Earlier refunds took everything back already.
+        TakenBackBefore = "taken_back_before",
+        /// A newer refund of the same order has left, and its total holds this one.
+        Superseded = "superseded",
+        /// A refund took everything back before this event left.
+        TakenBack = "taken_back",
+        /// The platform has it already; nothing was counted twice.
+        Duplicate = "duplicate",
+        /// The platform took it and finds nobody it belongs to.
+        Unmatched = "unmatched",
+        /// As unmatched, for some events of its request; the platform does not say which.
+        PartlyUnmatched = "partly_unmatched",
+        /// Some event of its request failed later; the platform does not say which, and nobody asks further.
+        PartlyFailed = "partly_failed",
+        /// The platform never said what became of it within the time it says so.
+        NeverConfirmed = "never_confirmed",
         /// Older than the platform takes.
         TooOld = "too_old",
         /// Our own check before sending found the payload wrong.
@@ -109,6 +132,12 @@ words! {
         DestinationHeld = "destination_held",
         /// The destination has more work than it can do now; others go on.
         DestinationBusy = "destination_busy",
+        /// Its conversion action or rule is held; others of the destination go on.
+        RuleHeld = "rule_held",
+        /// The platform is not ready for it yet.
+        TooEarly = "too_early",
+        /// Some event of its request failed and the platform does not say which: it goes again in smaller company.
+        Narrowing = "narrowing",
         /// Waits for the event that it adjusts.
         WaitingForOriginal = "waiting_for_original",
         /// The business clock is ahead of ours.
@@ -125,8 +154,14 @@ words! {
         Credential = "credential",
         /// 403: the credential is known and may not do this.
         Permission = "permission",
-        /// The account, version or address in the configuration is wrong.
+        /// The account or address in the configuration is wrong.
         Configuration = "configuration",
+        /// The configured version of the API has ended.
+        Version = "version",
+        /// The platform opens this call to nobody new.
+        NotAllowlisted = "not_allowlisted",
+        /// A conversion action or rule does not exist, is switched off or is of the wrong kind.
+        Rule = "rule",
     }
 }
 
@@ -143,6 +178,15 @@ impl Hold {
             Hold::Configuration => {
                 "check account id, API version and base_url of this destination, then restart the worker"
             }
+            Hold::Version => {
+                "the configured API version has ended: set version to a current one and restart the worker"
+            }
+            Hold::NotAllowlisted => {
+                "this API takes no new senders of conversions: configure the account as platform google_data_manager instead, and keep google_ads for retractions only"
+            }
+            Hold::Rule => {
+                "check that the conversion action or rule exists on the platform, is enabled and takes server events; the worker probes again by itself"
+            }
         }
     }
 }
@@ -152,10 +196,21 @@ impl Hold {
 pub enum Outcome {
     /// Confirmed.
     Accepted,
+    /// The platform has it already, under the same key.
+    Duplicate,
+    /// Taken, and the platform finds no click or person it belongs to.
+    Unmatched,
     /// Handed over to a platform that confirms nothing.
     Sent,
     /// The platform only validated it, as it was asked to.
     Validated,
+    /// The platform is not ready for it: the click or the original is too young. Nobody's fault, so no attempt is burned.
+    TooEarly {
+        /// How long to wait.
+        after: Duration,
+        /// Tries after which it is taken for a refusal; for ever where there is none.
+        tries_max: Option<i16>,
+    },
     /// Failed for now. `after` is the platform's own wish.
     Retry {
         /// How long to wait at least.
@@ -170,6 +225,10 @@ pub enum Outcome {
     },
     /// The destination itself is wrong: a person or a new credential must help.
     Hold(Hold),
+    /// One conversion action or rule of it is wrong; the others work.
+    HoldRule,
+    /// Refused together with another event of the request, and not stored: goes again at once, without that one.
+    Bystander,
     /// Wrong for good.
     Rejected,
     /// Refused with a code that nobody has described: tried once more, then rejected.
@@ -184,21 +243,31 @@ impl Outcome {
     /// The text in `attempt.outcome` and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Accepted => "accepted",
+            Outcome::Accepted | Outcome::Duplicate | Outcome::Unmatched => "accepted",
             Outcome::Sent | Outcome::Validated => "sent",
             Outcome::Retry { .. } => "retry",
+            Outcome::TooEarly { .. } => "too_early",
             Outcome::RateLimited { .. } => "rate_limited",
-            Outcome::Hold(_) => "hold",
+            Outcome::Hold(_) | Outcome::HoldRule => "hold",
+            Outcome::Bystander => "batch_rejected",
             Outcome::Rejected | Outcome::Unrecognised => "rejected",
             Outcome::Ambiguous | Outcome::Miscounted => "ambiguous",
         }
     }
 
+    /// The platform finds that the event has not happened yet. What waits for its time never leaves before, so our clock is a
+    /// little ahead of the platform's: once more in a minute, then it is the event's own fault.
+    pub const AHEAD_OF_ITS_CLOCK: Outcome = Outcome::TooEarly {
+        after: Duration::from_secs(60),
+        tries_max: Some(2),
+    };
+
     /// Every text of [`Outcome::as_str`], and that of a refused batch.
-    pub const TEXTS: [&'static str; 8] = [
+    pub const TEXTS: [&'static str; 9] = [
         "accepted",
         "sent",
         "retry",
+        "too_early",
         "rate_limited",
         "hold",
         "rejected",
@@ -216,15 +285,61 @@ pub struct Answer {
     pub code: Option<String>,
     /// Something an operator should read once: a version about to end, a count that does not add up.
     pub notice: Option<Notice>,
+    /// The platform's number for the request, where it says later what became of it.
+    pub receipt: Option<String>,
 }
 
 /// Whom an answer concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All events of the request fared alike.
     All(Outcome),
     /// The request was refused whole because of at least one event, and nothing was stored. Split it.
     BatchRejected,
+    /// Each event by itself, in the order of the request.
+    Each(Vec<RowAnswer>),
+}
+
+/// How one event of a request fared, where the platform says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowAnswer {
+    /// How.
+    pub outcome: Outcome,
+    /// The platform's own code.
+    pub code: Option<String>,
+}
+
+/// What a platform says of a request some time after it took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateAnswer {
+    /// What it means for the request's events.
+    pub verdict: LateVerdict,
+    /// The platform's word for the state of the request.
+    pub status: Option<String>,
+    /// Its reasons and how many events each concerns, the one that decided first; it does not say which ones.
+    pub reasons: Vec<(String, u64)>,
+    /// Something an operator should read.
+    pub notice: Option<Notice>,
+}
+
+/// Whom a late answer concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LateVerdict {
+    /// Not known yet: ask again.
+    Open,
+    /// All events of the request fared alike.
+    All(Outcome),
+    /// Some failed for good, and the platform does not say which.
+    SomeFailed {
+        /// Whether to send again in smaller company until the culprits are found.
+        narrow: bool,
+    },
+    /// Taken, and for some the platform finds nobody they belong to.
+    SomeUnmatched,
+    /// The platform has forgotten the request, or never knew it.
+    Forgotten,
+    /// The question itself failed: throttled, refused or down.
+    Unasked(Outcome),
 }
 
 words! {
@@ -238,6 +353,10 @@ words! {
         UnrecognisedCode = "unrecognised_code",
         /// The address is not the platform's: 404 or 405.
         WrongAddress = "wrong_address",
+        /// The platform says that events were sent without the consent it needs.
+        ConsentRefused = "consent_refused",
+        /// The platform calls the form of the request itself wrong, which is our fault and not the event's.
+        BadRequestForm = "bad_request_form",
     }
 }
 
@@ -248,6 +367,17 @@ impl Answer {
             verdict: Verdict::All(outcome),
             code: None,
             notice: None,
+            receipt: None,
+        }
+    }
+
+    /// Each event fared by itself.
+    pub fn each(rows: Vec<RowAnswer>) -> Answer {
+        Answer {
+            verdict: Verdict::Each(rows),
+            code: None,
+            notice: None,
+            receipt: None,
         }
     }
 
@@ -257,12 +387,19 @@ impl Answer {
             verdict: Verdict::BatchRejected,
             code: None,
             notice: None,
+            receipt: None,
         }
     }
 
     /// With the platform's own code.
     pub fn code(mut self, code: impl Into<String>) -> Answer {
         self.code = Some(code.into());
+        self
+    }
+
+    /// With the platform's number for the request.
+    pub fn receipt(mut self, receipt: impl Into<String>) -> Answer {
+        self.receipt = Some(receipt.into());
         self
     }
 

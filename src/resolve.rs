@@ -55,6 +55,8 @@ pub struct Ended<'a> {
 pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolution {
     match ended.outcome {
         Outcome::Accepted => last(State::Accepted, None),
+        Outcome::Duplicate => last(State::Accepted, Some(Reason::Duplicate)),
+        Outcome::Unmatched => last(State::Accepted, Some(Reason::Unmatched)),
         Outcome::Sent => last(State::Sent, None),
         Outcome::Validated => last(State::Skipped, Some(Reason::ValidatedOnly)),
         Outcome::Rejected => last(State::Rejected, Some(Reason::RefusedByPlatform)),
@@ -62,13 +64,17 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
             last(State::Rejected, Some(Reason::RefusedByPlatform))
         }
         Outcome::Unrecognised => later(ended, limits, Reason::Retry, None, true, false, now),
-        Outcome::Hold(_) => Resolution {
-            state: State::Pending,
-            reason: Some(Reason::DestinationHeld),
-            due_at: Some(now),
-            is_counted: false,
-            is_in_doubt: false,
-        },
+        Outcome::Hold(_) => waiting(Reason::DestinationHeld, now),
+        // The lane knows when the rule is probed.
+        Outcome::HoldRule => waiting(Reason::RuleHeld, now),
+        Outcome::Bystander => waiting(Reason::Retry, now),
+        Outcome::TooEarly {
+            tries_max: Some(tries_max),
+            ..
+        } if ended.prior.tries.saturating_add(1) >= tries_max => {
+            last(State::Rejected, Some(Reason::RefusedByPlatform))
+        }
+        Outcome::TooEarly { after, .. } => waiting(Reason::TooEarly, now + after),
         Outcome::RateLimited { after } => {
             later(ended, limits, Reason::RateLimited, after, false, false, now)
         }
@@ -142,6 +148,17 @@ fn later(
         due_at: Some(now + limits.schedule.delay(failures, wish)),
         is_counted,
         is_in_doubt,
+    }
+}
+
+/// Nobody's fault: no attempt is burned, and nothing is in doubt.
+fn waiting(reason: Reason, due_at: DateTime<Utc>) -> Resolution {
+    Resolution {
+        state: State::Pending,
+        reason: Some(reason),
+        due_at: Some(due_at),
+        is_counted: false,
+        is_in_doubt: false,
     }
 }
 
@@ -253,6 +270,9 @@ mod tests {
         let after = proptest::option::of((0..10_000u64).prop_map(Duration::from_secs));
         prop_oneof![
             Just(Outcome::Accepted),
+            Just(Outcome::Duplicate),
+            Just(Outcome::Unmatched),
+            Just(Outcome::HoldRule),
             Just(Outcome::Sent),
             Just(Outcome::Rejected),
             Just(Outcome::Unrecognised),
@@ -261,6 +281,12 @@ mod tests {
             (after.clone(), any::<bool>())
                 .prop_map(|(after, delivered)| Outcome::Retry { after, delivered }),
             after.prop_map(|after| Outcome::RateLimited { after }),
+            (0..600u64, proptest::option::of(1..9i16)).prop_map(|(after, tries_max)| {
+                Outcome::TooEarly {
+                    after: Duration::from_secs(after),
+                    tries_max,
+                }
+            }),
         ]
     }
 

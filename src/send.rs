@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use url::Url;
 
 use crate::config::secret::Secret;
-use crate::destinations::{Credential, HttpRequest, Reply};
+use crate::destinations::{Credential, HttpRequest, Method, Reply};
 
 /// Answers are read this far, in bytes; no platform's answer about one request is near it.
 const BODY_MAX: usize = 64 * 1024;
@@ -81,7 +81,9 @@ impl Sender {
 
     async fn exchange(&self, request: HttpRequest, secret: &Secret) -> Result<Reply, SendError> {
         let HttpRequest {
+            method,
             mut url,
+            headers,
             credential,
             mut body,
         } = request;
@@ -96,49 +98,89 @@ impl Sender {
             Credential::Query(name) => put_in_query(&mut url, name, secret.expose()),
             Credential::Body(name) => put_in_body(&mut body, name, secret.expose()),
         }
-        let mut builder = self
-            .client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
+        let mut builder = match method {
+            Method::Get => self.client.get(url),
+            Method::Post => self
+                .client
+                .post(url)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body),
+        };
+        for (name, value) in headers {
+            builder = builder.header(name, value);
+        }
         if let Some(bearer) = bearer {
             builder = builder.header(reqwest::header::AUTHORIZATION, bearer);
         }
-        let mut response = builder.send().await.map_err(|error| kind(&error))?;
-        let mut reply = Reply {
-            status: response.status().as_u16(),
-            headers: response
-                .headers()
-                .iter()
-                .filter_map(|(name, value)| {
-                    Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-                })
-                .collect(),
-            body: Vec::new(),
-        };
-        let mut read = BytesMut::new();
-        while read.len() < BODY_MAX {
-            match response.chunk().await {
-                Ok(Some(chunk)) => read.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(_) => return Err(SendError::Broken),
-            }
-        }
-        read.truncate(BODY_MAX);
-        reply.body = read.into();
-        Ok(reply)
+        read(builder.send().await.map_err(|error| kind(&error))?).await
     }
+
+    /// Asks a token endpoint for an access token: a form, whose fields are secrets, within `timeout`.
+    pub async fn ask_token(
+        &self,
+        url: &Url,
+        form: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<Reply, SendError> {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let exchange = async {
+            let request = self
+                .client
+                .post(url.clone())
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(body);
+            read(request.send().await.map_err(|error| kind(&error))?).await
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or(Err(SendError::Timeout))
+    }
+}
+
+/// An answer, as far as it is read.
+async fn read(mut response: reqwest::Response) -> Result<Reply, SendError> {
+    let mut reply = Reply {
+        status: response.status().as_u16(),
+        headers: response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
+            .collect(),
+        body: Vec::new(),
+    };
+    let mut read = BytesMut::new();
+    while read.len() < BODY_MAX {
+        match response.chunk().await {
+            Ok(Some(chunk)) => read.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(_) => return Err(SendError::Broken),
+        }
+    }
+    read.truncate(BODY_MAX);
+    reply.body = read.into();
+    Ok(reply)
 }
 
 /// A request as a person may read it: the credential is shown as `***`, wherever it goes.
 pub fn masked(request: &HttpRequest) -> serde_json::Value {
     let HttpRequest {
+        method,
         mut url,
+        headers: more,
         credential,
         mut body,
     } = request.clone();
     let mut headers = serde_json::Map::new();
-    headers.insert("content-type".into(), "application/json".into());
+    if method == Method::Post {
+        headers.insert("content-type".into(), "application/json".into());
+    }
+    for (name, value) in more {
+        headers.insert(name.to_lowercase(), value.into());
+    }
     match credential {
         Credential::Bearer => {
             headers.insert("authorization".into(), "Bearer ***".into());
@@ -147,10 +189,13 @@ pub fn masked(request: &HttpRequest) -> serde_json::Value {
         Credential::Body(name) => put_in_body(&mut body, name, "***"),
     }
     serde_json::json!({
-        "method": "POST",
+        "method": method.as_str(),
         "url": url.as_str(),
         "headers": headers,
-        "body": serde_json::from_str::<serde_json::Value>(&body).expect("adapters write json"),
+        "body": match method {
+            Method::Post => serde_json::from_str(&body).expect("adapters write json"),
+            Method::Get => serde_json::Value::Null,
+        },
     })
 }
 

@@ -47,8 +47,23 @@ pub struct Settlement {
     pub error_code: Option<String>,
     /// What the last payload was built from.
     pub permit: Option<Permit>,
+    /// When the destination takes it no longer, for one that waits.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Where the platform says later what became of it.
+    pub receipt: Option<Receipt>,
     /// The requests of this claim, oldest first.
     pub log: Vec<Try>,
+}
+
+/// The platform's number for a request whose fate it tells later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The platform's own.
+    pub number: String,
+    /// The conversion action that all its events are for.
+    pub rule: Option<String>,
+    /// When to ask for the first time.
+    pub ask_at: DateTime<Utc>,
 }
 
 /// One request as it is remembered.
@@ -122,11 +137,23 @@ pub async fn settle(
     let error_code: Vec<Option<&str>> = of.clone().map(|s| s.error_code.as_deref()).collect();
     let due_at: Vec<Option<DateTime<Utc>>> = of.clone().map(|s| s.due_at).collect();
     let settled_at: Vec<Option<DateTime<Utc>>> = of.clone().map(|s| s.settled_at).collect();
+    let expires_at: Vec<Option<DateTime<Utc>>> = of.clone().map(|s| s.expires_at).collect();
+    let receipts = of.clone().map(|s| s.receipt.as_ref());
+    let receipt: Vec<Option<&str>> = receipts
+        .clone()
+        .map(|receipt| Some(receipt?.number.as_str()))
+        .collect();
+    let rule: Vec<Option<&str>> = receipts
+        .clone()
+        .map(|receipt| receipt?.rule.as_deref())
+        .collect();
+    let ask_at: Vec<Option<DateTime<Utc>>> =
+        receipts.map(|receipt| Some(receipt?.ask_at)).collect();
     let attempt = Attempts::of(settlements);
     let finished_no: Vec<i64> = finished.iter().map(|ticket| ticket.event_no).collect();
     let finished_claim: Vec<i32> = finished.iter().map(|ticket| ticket.claim_no).collect();
 
-    let params: [(&(dyn ToSql + Sync), Type); 32] = [
+    let params: [(&(dyn ToSql + Sync), Type); 36] = [
         (&event_no, Type::INT8_ARRAY),
         (&destination, Type::TEXT_ARRAY),
         (&claim_no, Type::INT4_ARRAY),
@@ -159,6 +186,10 @@ pub async fn settle(
         (&attempt.trace_id, Type::BYTEA_ARRAY),
         (&finished_no, Type::INT8_ARRAY),
         (&finished_claim, Type::INT4_ARRAY),
+        (&expires_at, Type::TIMESTAMPTZ_ARRAY),
+        (&receipt, Type::TEXT_ARRAY),
+        (&rule, Type::TEXT_ARRAY),
+        (&ask_at, Type::TIMESTAMPTZ_ARRAY),
     ];
     let rows = database.query(SETTLE, &params).await?;
     rows.iter()

@@ -1,16 +1,31 @@
--- Leases up to $2 waiting deliveries of one destination whose time has come.
+-- Leases up to $2 waiting deliveries of one destination whose time has come. Those that expire soon go first.
 -- $1 text         destination
 -- $2 bigint       how many at most
 -- $3 float8       lease, seconds
 -- $4 timestamptz  the time, or null for the database's own clock
-with due as materialized (
+-- $5 float8       what counts as soon, seconds
+with expiring as materialized (
+  select ctid, event_no, lease_until is not null as rescued
+    from conversion_outbox.delivery
+   where destination = $1 and state = 'pending' and expires_at < coalesce($4, now()) + make_interval(secs => $5)
+     and due_at <= coalesce($4, now())
+     and (lease_until is null or lease_until < coalesce($4, now()))
+   order by expires_at
+   limit $2
+     for update skip locked
+),
+others as materialized (
   select ctid, event_no, lease_until is not null as rescued
     from conversion_outbox.delivery
    where destination = $1 and state = 'pending' and due_at <= coalesce($4, now())
      and (lease_until is null or lease_until < coalesce($4, now()))
+     and (expires_at is null or expires_at >= coalesce($4, now()) + make_interval(secs => $5))
    order by due_at
-   limit $2
+   limit greatest($2 - (select count(*) from expiring), 0)
      for update skip locked
+),
+due as materialized (
+  select * from expiring union all select * from others
 )
 update conversion_outbox.delivery d
    set claim_no = d.claim_no + 1,
@@ -19,12 +34,14 @@ update conversion_outbox.delivery d
   join conversion_outbox.event e using (event_no)
  cross join lateral conversion_outbox.withdrawn_signals(
          e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+ cross join lateral conversion_outbox.reversals_of(e.event_id) r
  where d.ctid = any (array(select ctid from due)) and d.event_no = due.event_no
 returning
   d.claim_no, due.rescued,
-  d.tries, d.attempts, d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at,
+  d.tries, d.attempts, d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,
   w.withdrawn,
-  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original,
+  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,
+  r.reversals,
   e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,
   e.traceparent, e.tracestate

@@ -20,6 +20,7 @@ update conversion_outbox.queue q
   join conversion_outbox.event e using (event_no)
  cross join lateral conversion_outbox.withdrawn_signals(
          e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+ cross join lateral conversion_outbox.reversals_of(e.event_id) r
  where q.ctid = any (array(select ctid from due)) and q.event_no = due.event_no
 returning
   q.claim_no, due.rescued,
@@ -28,7 +29,8 @@ returning
     then (select array_agg(d.destination) from conversion_outbox.delivery d where d.event_no = q.event_no)
   end as done,
   w.withdrawn,
-  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original,
+  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,
+  r.reversals,
   e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.recorded_at, e.value::text as value, e.currency,
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,
   e.traceparent, e.tracestate

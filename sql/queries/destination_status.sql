@@ -1,11 +1,18 @@
--- Every destination with its backlog, its hold and its totals, for the command status.
+-- Every destination with its backlog, its holds and its totals, for the command status.
 select b.destination, b.platform, b.enabled, b.hold_reason, b.hold_code, b.hold_advice, b.held_since, b.probe_at,
   b.pending::bigint as pending, b.due::bigint as due, b.retrying::bigint as retrying,
   extract(epoch from now() - b.oldest_due_at)::float8 as oldest_due_age,
   extract(epoch from now() - b.oldest_recorded_at)::float8 as oldest_pending_age,
-  coalesce(t.totals, '{}') as totals, coalesce(t.retried, 0)::bigint as retried
+  coalesce(t.totals, '{}') as totals, coalesce(t.retried, 0)::bigint as retried,
+  b.expiring::bigint as expiring, r.unconfirmed::bigint as unconfirmed, coalesce(h.rules, '[]') as rules
 from conversion_outbox.destination_backlog b
 left join lateral (
   select jsonb_object_agg(state, total) as totals, sum(retried) as retried
     from conversion_outbox.destination_total where destination = b.destination) t on true
+left join lateral (
+  select count(*) as unconfirmed from conversion_outbox.request where destination = b.destination and settled_at is null) r on true
+left join lateral (
+  select jsonb_agg(jsonb_build_object('rule', rule, 'code', code, 'advice', advice, 'since', held_since, 'probe_at', probe_at)
+           order by rule) as rules
+    from conversion_outbox.rule_hold where destination = b.destination) h on true
 order by b.destination

@@ -4,8 +4,10 @@ select e.event_no, e.event_id, e.event_name, e.business_id, e.occurred_at, e.rec
   e.consent, e.user_data, e.click_ids, e.properties, e.action_source, e.page_url, e.source, e.depends_on,
   e.traceparent, e.tracestate,
   w.withdrawn,
-  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on) end as original
+  case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,
+  r.reversals
 from conversion_outbox.event e
  cross join lateral conversion_outbox.withdrawn_signals(
          e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+ cross join lateral conversion_outbox.reversals_of(e.event_id) r
 where e.event_id = $1

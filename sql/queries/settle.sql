@@ -9,14 +9,16 @@
 -- $28 error_code  $29 payload_hash  $30 trace_id
 -- Events whose last destination is in, whose queue rows go:
 -- $31 event_no  $32 claim_no
+-- More of the deliveries:
+-- $33 expires_at  $34 receipt, where the platform says later what became of the request  $35 rule  $36 when to ask
 -- Returns the deliveries that were settled; what is missing was lost to another worker.
 with result as materialized (
   select * from unnest(
     $1::bigint[], $2::text[], $3::integer[], $4::boolean[], $6::text[], $7::text[], $8::smallint[], $9::smallint[],
     $10::smallint[], $11::integer[], $12::integer[], $13::timestamptz[], $14::timestamptz[], $15::bytea[], $16::bytea[], $17::text[],
-    $18::timestamptz[], $19::timestamptz[])
+    $18::timestamptz[], $19::timestamptz[], $33::timestamptz[], $34::text[], $35::text[], $36::timestamptz[])
   as r (event_no, destination, claim_no, fresh, state, reason, tries, attempts, response_code, duration_ms, permit,
-        tried_at, first_tried_at, payload_hash, trace_id, error_code, due_at, settled_at)
+        tried_at, first_tried_at, payload_hash, trace_id, error_code, due_at, settled_at, expires_at, receipt, rule, ask_at)
 ),
 finished as materialized (
   select * from unnest($31::bigint[], $32::integer[]) as f (event_no, claim_no)
@@ -60,9 +62,9 @@ held as (
 inserted as (
   insert into conversion_outbox.delivery as d
     (event_no, destination, state, reason, tries, attempts, response_code, duration_ms, permit, tried_at, first_tried_at,
-     payload_hash, trace_id, error_code, due_at, settled_at)
+     payload_hash, trace_id, error_code, due_at, settled_at, expires_at, receipt)
   select event_no, destination, state, reason, tries, attempts, response_code, duration_ms, permit, tried_at, first_tried_at,
-         payload_hash, trace_id, error_code, due_at, settled_at
+         payload_hash, trace_id, error_code, due_at, settled_at, expires_at, receipt
     from result join held using (event_no, claim_no)
    where fresh
   on conflict (event_no, destination) do nothing
@@ -77,7 +79,8 @@ updated as (
          trace_id = coalesce(r.trace_id, d.trace_id),
          -- What was said of an earlier try is not true of a later one.
          error_code = case when r.tried_at is null then coalesce(r.error_code, d.error_code) else r.error_code end,
-         due_at = r.due_at, settled_at = r.settled_at, lease_until = null, intent_at = null
+         due_at = r.due_at, settled_at = r.settled_at, lease_until = null, intent_at = null, receipt = r.receipt,
+         company = case when r.state = 'pending' then d.company end, expires_at = coalesce(r.expires_at, d.expires_at)
     from result r
    where not r.fresh and d.event_no = r.event_no and d.destination = r.destination
      and d.claim_no = r.claim_no and d.state = 'pending'
@@ -85,6 +88,14 @@ updated as (
 ),
 settled as (
   select * from inserted union all select * from updated
+),
+asked_for as (
+  insert into conversion_outbox.request (destination, receipt, rule, sent_at, due_at)
+  select distinct on (r.destination, r.receipt) r.destination, r.receipt, r.rule, r.tried_at, r.ask_at
+    from result r join settled s on s.event_no = r.event_no and s.destination = r.destination
+   where r.receipt is not null
+   order by r.destination, r.receipt
+  on conflict (destination, receipt) do nothing
 ),
 recorded as (
   insert into conversion_outbox.attempt

@@ -61,6 +61,7 @@ fn steps(event: &OutboxEvent, destination: &DestinationConfig) -> Value {
         Conversion::new(
             name,
             &permitted,
+            false,
             None,
             destination.platform().needs().family,
             &rules,

@@ -70,7 +70,7 @@ fn unusable(config: &Config) -> Vec<String> {
         .iter()
         .filter(|one| one.is_enabled)
         .filter_map(|one| {
-            let error = one.settings.credential().load().err()?;
+            let error = one.settings.credentials().check().err()?;
             Some(format!("destination \"{}\": {error}", one.name))
         });
     database.into_iter().chain(credentials).collect()

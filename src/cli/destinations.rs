@@ -1,7 +1,7 @@
 //! `destinations`: what an operator may do to a destination.
 
 use anyhow::bail;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::{ConfigFile, DatabaseArgs, block_on, output};
 use crate::db::connect::Database;
@@ -14,19 +14,31 @@ pub(super) enum Command {
     Resume {
         /// Name of the destination.
         name: String,
+        /// Only this conversion action or rule. Default: the destination and all of them.
+        #[arg(long, value_name = "ID")]
+        rule: Option<String>,
         #[command(flatten)]
         database: DatabaseArgs,
     },
 }
 
 pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
-    let Command::Resume { name, database } = command;
+    let Command::Resume {
+        name,
+        rule,
+        database,
+    } = command;
     let database = file.database(&database)?;
-    output::print(block_on(resume(&database, &name))?)
+    output::print(block_on(resume(&database, &name, rule.as_deref()))?)
 }
 
-async fn resume(database: &Database, name: &str) -> anyhow::Result<&'static str> {
-    let rows = database.query(RESUME, &[(&name, Type::TEXT)]).await?;
+async fn resume(
+    database: &Database,
+    name: &str,
+    rule: Option<&str>,
+) -> anyhow::Result<&'static str> {
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&rule, Type::TEXT)];
+    let rows = database.query(RESUME, &params).await?;
     let said = |what: &str| rows.first().is_some_and(|row| row.get(what));
     if !said("known") {
         bail!(
@@ -36,6 +48,6 @@ async fn resume(database: &Database, name: &str) -> anyhow::Result<&'static str>
     Ok(if said("resumed") {
         "the hold is lifted; workers go on within a few seconds"
     } else {
-        "the destination was not held"
+        "nothing of it was held"
     })
 }

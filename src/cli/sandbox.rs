@@ -69,7 +69,7 @@ pub(super) async fn serve(args: SandboxArgs) -> anyhow::Result<()> {
     };
     let started = |address: SocketAddr| {
         eprintln!(
-            "sandbox on http://{address}/  (Meta, GA4 and the page of what arrived; Ctrl-C ends it)"
+            "sandbox on http://{address}/  (the platforms and the page of what arrived; Ctrl-C ends it)"
         );
     };
     let mut signals = Signals::listen().context("signals cannot be received")?;

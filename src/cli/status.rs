@@ -15,7 +15,9 @@ const STATUS: &str = include_str!("../../sql/queries/destination_status.sql");
 pub(super) struct Args {
     /// Print `{"schema_version", "destinations": [{"name", "platform", "state": "enabled" | "held" | "disabled", "hold":
     /// null | {"reason", "code", "advice", "since", "probe_at"}, "pending", "due", "retrying", "oldest_due_age_seconds",
-    /// "oldest_pending_age_seconds", "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits.
+    /// "oldest_pending_age_seconds", "expiring", "unconfirmed_requests", "held_rules": [{"rule", "code", "advice", "since",
+    /// "probe_at"}], "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits; expiring are those that
+    /// the platform takes for less than a day.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,6 +40,10 @@ struct Standing {
     /// In the order of [`State::ALL`], pending left out.
     totals: Vec<(&'static str, i64)>,
     retried: i64,
+    expiring: i64,
+    unconfirmed: i64,
+    /// As they are printed.
+    held_rules: Value,
 }
 
 struct Held {
@@ -92,7 +98,7 @@ fn readable(standings: &[Standing]) -> String {
         &[&["destination"], &states[..], &["retried"]].concat(),
     )];
     totals.extend(standings.iter().map(Standing::totals_row));
-    let holds: String = standings.iter().filter_map(Standing::hold_text).collect();
+    let holds: String = standings.iter().map(Standing::hold_text).collect();
     format!(
         "{}\n{}\n{holds}",
         output::table(&backlog),
@@ -129,6 +135,9 @@ impl Standing {
                 .map(|state| (state.as_str(), totals[state.as_str()].as_i64().unwrap_or(0)))
                 .collect(),
             retried: row.try_get("retried")?,
+            expiring: row.try_get("expiring")?,
+            unconfirmed: row.try_get("unconfirmed")?,
+            held_rules: row.try_get("rules")?,
         })
     }
 
@@ -159,6 +168,7 @@ impl Standing {
             "pending": self.pending, "due": self.due, "retrying": self.retrying,
             "oldest_due_age_seconds": seconds(self.oldest_due),
             "oldest_pending_age_seconds": seconds(self.oldest_pending),
+            "expiring": self.expiring, "unconfirmed_requests": self.unconfirmed, "held_rules": self.held_rules,
             "totals": totals, "retried": self.retried,
         })
     }
@@ -184,7 +194,24 @@ impl Standing {
             .collect()
     }
 
-    fn hold_text(&self) -> Option<String> {
+    /// What needs a person, a line each.
+    fn hold_text(&self) -> String {
+        let mut text = self.destination_hold_text().unwrap_or_default();
+        for rule in self.held_rules.as_array().into_iter().flatten() {
+            let word = |key: &str| rule[key].as_str().unwrap_or_default();
+            text.push_str(&format!(
+                "{} rule {} is held since {} ({}): {}\n",
+                self.name,
+                word("rule"),
+                word("since"),
+                word("code"),
+                word("advice")
+            ));
+        }
+        text
+    }
+
+    fn destination_hold_text(&self) -> Option<String> {
         let hold = self.hold.as_ref()?;
         let code = hold
             .code

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
+use super::mapping::Mapping;
 use super::read::{Reader, is_name};
 use super::tree::variable_form;
 use super::worker::WorkerConfig;
 use crate::consent::{ConsentPolicy, Kind, Signal};
 use crate::destinations::{Platform, Settings};
-
-/// Our events that mean the same paid order.
-const ORDER_EVENTS: [&str; 3] = ["order_created", "order_paid", "purchase"];
 
 /// One configured account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,10 +99,17 @@ impl DestinationConfig {
         };
         let settings = Settings::read(platform, reader, is_production);
         let size = platform.needs().batch;
+        let events = read_events(reader, platform);
+        Mapping {
+            platform,
+            settings: settings.as_ref(),
+            events: &events,
+        }
+        .check(reader);
         let config = DestinationConfig {
             is_enabled: reader.boolean("enabled").unwrap_or(true),
             base_url: read_base_url(reader, platform),
-            events: read_events(reader, platform),
+            events,
             routes: reader.table("routes", read_routes).unwrap_or_default(),
             consent: read_consent(reader, platform),
             fields: read_fields(reader),
@@ -148,6 +153,20 @@ impl DestinationConfig {
     pub fn platform(&self) -> Platform {
         self.settings.platform()
     }
+
+    /// The platform's name for an event, or the id of its action or rule: this destination's own mapping, else the
+    /// platform's default.
+    pub fn name_of<'a>(&'a self, event_name: &str) -> Option<&'a str> {
+        match self.events.get(event_name) {
+            Some(configured) => configured.as_deref(),
+            None => self.settings.default_name(event_name),
+        }
+    }
+
+    /// Whether the mapping says that this event never comes here.
+    pub fn is_switched_off(&self, event_name: &str) -> bool {
+        self.events.get(event_name).is_some_and(Option::is_none)
+    }
 }
 
 fn read_base_url(reader: &mut Reader<'_>, platform: Platform) -> Url {
@@ -169,7 +188,7 @@ fn read_base_url(reader: &mut Reader<'_>, platform: Platform) -> Url {
 }
 
 /// Plain http would show tokens and identifiers to the network, so it stays within this machine.
-fn is_base_url(url: &Url) -> bool {
+pub(super) fn is_base_url(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -194,18 +213,6 @@ fn read_events(reader: &mut Reader<'_>, platform: Platform) -> BTreeMap<String, 
             "events",
             "holds a name the platform does not take",
             "use one of the platform's event names, or a custom name by its rules that is not reserved",
-        );
-    }
-    let is_purchase = |name: &&str| {
-        events
-            .get(*name)
-            .is_some_and(|target| target.as_deref() == Some(platform.needs().purchase))
-    };
-    if ORDER_EVENTS.iter().filter(|name| is_purchase(name)).count() > 1 {
-        reader.fault(
-            "events",
-            "maps two events of one order to the platform's purchase, which would count it twice",
-            "keep the one that your application inserts, and set the other to false",
         );
     }
     events

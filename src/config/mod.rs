@@ -7,6 +7,8 @@ pub mod connection;
 pub mod database;
 pub mod destination;
 pub mod fault;
+mod mapping;
+pub mod oauth;
 pub mod read;
 pub mod secret;
 pub mod surroundings;
@@ -87,6 +89,7 @@ impl Config {
         let destinations = reader.tables("destination", |reader| {
             DestinationConfig::read(reader, &worker, telemetry.is_production(), &mut taken)
         });
+        mapping::check_adjusting(reader, &destinations);
         Some(Config {
             database: database?,
             worker,

@@ -117,8 +117,19 @@ impl SecretRef {
     }
 
     /// Reads the secret now.
-    #[expect(clippy::disallowed_methods, reason = "a secret may lie in a variable")]
     pub fn load(&self) -> Result<Secret, SecretError> {
+        let secret = self.load_document()?;
+        if secret.expose().chars().any(char::is_control) {
+            return Err(SecretError::Control {
+                place: self.to_string(),
+            });
+        }
+        Ok(secret)
+    }
+
+    /// Reads a secret of several lines now: a key file.
+    #[expect(clippy::disallowed_methods, reason = "a secret may lie in a variable")]
+    pub fn load_document(&self) -> Result<Secret, SecretError> {
         let text = match &self.place {
             SecretPlace::File(path) => read_file(path)?,
             SecretPlace::Variable(name) => {
@@ -132,11 +143,6 @@ impl SecretRef {
         };
         if text.is_empty() {
             return Err(SecretError::Empty {
-                place: self.to_string(),
-            });
-        }
-        if text.chars().any(char::is_control) {
-            return Err(SecretError::Control {
                 place: self.to_string(),
             });
         }

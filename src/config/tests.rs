@@ -252,7 +252,7 @@ events = { lead_created = "session_start" }
             "config.toml:6: worker.drain_secs must not be below request_timeout_secs",
             "config.toml:7: worker.lese_secs is not a known key. Fix: did you mean lease_secs?",
             "config.toml:9: destination number 1: name must be 1 to 40 characters",
-            "config.toml:10: destination number 1: platform must be one of \"meta\", \"ga4\". Fix: did you mean \"meta\"?",
+            "config.toml:10: destination number 1: platform must be one of \"meta\", \"ga4\", \"google_data_manager\", \"google_ads\", \"linkedin\". Fix: did you mean \"meta\"?",
             "config.toml:12: destination \"meta\": dataset_id is required",
             "config.toml:15: destination \"meta\": access_token must be a reference, not a literal",
             "config.toml:16: destination \"meta\": version must look like v26.0",
@@ -260,7 +260,7 @@ events = { lead_created = "session_start" }
             "config.toml:18: destination \"meta\": routes.events must not be empty",
             "config.toml:19: destination \"meta\": consent.email must name at least one signal",
             "config.toml:19: destination \"meta\": consent.gpc must be one of",
-            "config.toml:20: destination \"meta\": events maps two events of one order",
+            "config.toml:20: destination \"meta\": events maps order_paid and purchase to the same conversion",
             "config.toml:21: destination \"meta\": base_url must be an https address",
             "config.toml:23: destination \"meta\": name is taken by a destination above",
             "config.toml:25: destination \"meta\": measurement_id must be G-",
@@ -300,7 +300,7 @@ fn limited_data_use_is_checked() {
     let read = |more: &str| {
         parse(&minimal_with(more), &[]).map(|config| match &config.destinations[0].settings {
             Settings::Meta(settings) => settings.data_processing,
-            Settings::Ga4(_) => None,
+            _ => None,
         })
     };
     assert_eq!(read(""), Ok(None));

@@ -15,7 +15,8 @@ pub enum Kind {
     Email,
     /// Phone numbers, hashed.
     Phone,
-    /// First and last name, hashed.
+    /// First and last name, hashed, and in the clear only where the destination asks for it; employer and job title,
+    /// which say who somebody is as a name does, only where it asks for them.
     Name,
     /// Street, city, region, postal code, country.
     Address,

@@ -152,6 +152,30 @@ fn a_permit_names_only_what_is_there() {
     assert!(!permit.allows(Kind::Name) && !permit.allows(Kind::IpAddress));
 }
 
+#[test]
+fn employment_is_gated_like_a_name() {
+    let columns = Columns {
+        consent: answers("gggg"),
+        user_data: json!({ "company": "Acme", "job_title": "Buyer" }),
+        ..Columns::default()
+    };
+    let event = OutboxEvent::parse(columns).expect("a valid event");
+    assert!(is_there(&event, Kind::Name));
+    for (kinds, expected) in [
+        (
+            &[Kind::Event, Kind::Name][..],
+            (Some("Acme"), Some("Buyer")),
+        ),
+        (&[Kind::Event, Kind::Address], (None, None)),
+    ] {
+        let unspecified = Choice::Unspecified;
+        let permit = Permit::new(kinds.iter().copied(), unspecified, unspecified);
+        let permitted = permit.over(&event);
+        let person = permitted.person();
+        assert_eq!((person.company, person.job_title), expected);
+    }
+}
+
 fn any_permit() -> impl Strategy<Value = Permit> {
     let choice = || {
         prop_oneof![

@@ -6,6 +6,8 @@ use super::*;
 use crate::config::Config;
 use crate::event::Columns;
 
+mod adjustments;
+
 const NOW: i64 = 1_795_428_000;
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -16,6 +18,9 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn destination(platform: &str, lines: &str) -> DestinationConfig {
     let account = match platform {
         "meta" => "dataset_id = \"1\"\naccess_token = { env = \"TOKEN\" }",
+        "google_data_manager" => {
+            "operating_account = \"1234567890\"\nservice_account = { env = \"KEY\" }\nconversion_actions = { order_paid = \"77\" }"
+        }
         _ => "measurement_id = \"G-1\"\napi_secret = { env = \"SECRET\" }",
     };
     let text = format!(
@@ -224,7 +229,7 @@ fn a_retry_says_the_same_or_less_or_nothing() {
         again(
             &order,
             &none,
-            &destination("meta", "events = { order_paid = \"Subscribe\" }")
+            &destination("meta", "events = { order_paid = \"Contact\" }")
         ),
         changed
     );
@@ -235,60 +240,5 @@ fn a_retry_says_the_same_or_less_or_nothing() {
     assert_eq!(
         again(&order, &withdrawn, &meta),
         Err(ended(State::Suppressed, Reason::Withdrawn))
-    );
-}
-
-#[test]
-fn an_adjustment_follows_its_original() {
-    let ga4 = destination("ga4", "");
-    let refund =
-        event(|c| (c.event_name, c.depends_on) = ("order_refunded".into(), Some("e-0".into())));
-    let with = |state: Option<&str>, now: i64| {
-        let states = state
-            .map(|state| ("mine".to_owned(), state.to_owned()))
-            .into_iter()
-            .collect();
-        let around = Surroundings {
-            original: Some(Original {
-                business_id: "o-0".into(),
-                states,
-            }),
-            ..Surroundings::default()
-        };
-        decide(&refund, &around, &ga4, None, &Prior::default(), at(now))
-    };
-    for left in ["accepted", "sent", "uncertain"] {
-        assert!(matches!(with(Some(left), 0), Decision::Send(_)), "{left}");
-    }
-    for waits in [None, Some("pending")] {
-        assert!(
-            matches!(
-                with(waits, 0),
-                Decision::Wait(_, Reason::WaitingForOriginal)
-            ),
-            "{waits:?}"
-        );
-    }
-    for stayed in [
-        "suppressed",
-        "skipped",
-        "expired",
-        "rejected",
-        "exhausted",
-        "cancelled",
-    ] {
-        assert_eq!(
-            with(Some(stayed), 0),
-            ended(State::Skipped, Reason::OriginalNotSent),
-            "{stayed}"
-        );
-    }
-    assert!(matches!(
-        fresh(&refund, &ga4, 600),
-        Decision::Wait(_, Reason::WaitingForOriginal)
-    ));
-    assert_eq!(
-        fresh(&refund, &ga4, 601),
-        ended(State::Skipped, Reason::OriginalUnknown)
     );
 }

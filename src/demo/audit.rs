@@ -125,7 +125,7 @@ impl Counted {
                     let micros = body["timestamp_micros"].as_i64().unwrap_or_default();
                     counted.others.entry((name.clone(), micros)).or_default()
                 }
-                // The demo sends nothing there.
+                // The shop sends nothing there.
                 _ => continue,
             };
             *entry += times;

@@ -34,7 +34,6 @@ pub const NEEDS: Needs = Needs {
     batch: BatchSize { default: 1, max: 1 },
     ahead_max: Duration::from_secs(5 * 60),
     base_url: "https://www.google-analytics.com",
-    purchase: "purchase",
 };
 
 /// Identifiers hashed for user-provided data go to the advertising side too. Source: uid-data.
@@ -66,7 +65,7 @@ pub fn default_name(event_name: &str) -> Option<&'static str> {
         "booking_confirmed" => "booking_confirmed",
         "order_created" => "order_created",
         "order_paid" | "purchase" => "purchase",
-        "order_refunded" => "refund",
+        "order_refunded" | "order_cancelled" => "refund",
         "subscription_started" => "subscription_started",
         "deal_won" => "close_convert_lead",
         _ => return None,
@@ -161,11 +160,7 @@ pub fn request(settings: &Settings, base_url: &Url, items: &[&Item]) -> HttpRequ
     let mut url = address(base_url, path);
     url.query_pairs_mut()
         .append_pair("measurement_id", &settings.measurement_id);
-    HttpRequest {
-        url,
-        credential: Credential::Query("api_secret"),
-        body: item.payload.clone(),
-    }
+    HttpRequest::post(url, Credential::Query("api_secret"), item.payload.clone())
 }
 
 /// Event parameters: scalars, and `items`. Source: reference; reference/events.

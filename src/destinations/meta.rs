@@ -23,7 +23,7 @@ mod classify;
 mod settings;
 
 pub use classify::classify;
-pub use settings::{ActionSource, DataProcessing, Settings, TokenPlace};
+pub use settings::{ActionSource, DataProcessing, Settings, TokenPlace, version_ends};
 
 // --- needs ---
 
@@ -39,7 +39,6 @@ pub const NEEDS: Needs = Needs {
     },
     ahead_max: Duration::from_secs(60),
     base_url: "https://graph.facebook.com",
-    purchase: "Purchase",
 };
 
 /// Meta uses what it gets for advertising, and click ids come from advertising storage on the device. Its parameters hold
@@ -122,10 +121,10 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
         // Attribution yes, ad delivery no. Source: parameters/server-event, opt_out.
         event.insert("opt_out".into(), true.into());
     }
-    if let Some(original) = conversion.original {
+    if let Some(original) = &conversion.original {
         event.insert(
             "original_event_data".into(),
-            json!({ "event_id": original, "order_id": conversion.business_id }),
+            json!({ "event_id": original.event_id, "order_id": original.business_id }),
         );
     }
     match settings.data_processing {
@@ -155,17 +154,15 @@ pub fn request(settings: &Settings, base_url: &Url, items: &[&Item]) -> HttpRequ
         }
     }
     body.push('}');
-    HttpRequest {
-        url: address(
-            base_url,
-            &format!("/{}/{}/events", settings.version, settings.dataset_id),
-        ),
-        credential: match settings.token_in {
-            TokenPlace::Header => Credential::Bearer,
-            TokenPlace::Body => Credential::Body("access_token"),
-        },
-        body,
-    }
+    let url = address(
+        base_url,
+        &format!("/{}/{}/events", settings.version, settings.dataset_id),
+    );
+    let credential = match settings.token_in {
+        TokenPlace::Header => Credential::Bearer,
+        TokenPlace::Body => Credential::Body("access_token"),
+    };
+    HttpRequest::post(url, credential, body)
 }
 
 /// `user_data`: hashed fields are always lists. Source: parameters/customer-information-parameters.

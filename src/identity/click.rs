@@ -8,9 +8,10 @@ use super::value::Plain;
 /// Longest click id taken, in bytes. No platform publishes a limit; Google's are near 100, Meta's near 200.
 const LENGTH_MAX: usize = 512;
 
-/// A click id as a platform issued it (`gclid`, `gbraid`, `wbraid`, `li_fat_id`, `ttclid`, `msclkid`, …), trimmed.
+/// A click id as a platform issued it (`gclid`, `gbraid`, `wbraid`, `ttclid`, `msclkid`, …), trimmed.
 ///
-/// `None` for what cannot be one: white space or `@` within, a character outside printable ASCII, or too long.
+/// Opaque: no platform publishes how its ids are made. `None` for what cannot be one: white space or `@` within, a
+/// character outside printable ASCII, or too long.
 pub fn click_id(raw: &str) -> Option<Plain> {
     let id = text::trim(raw);
     let sound = id.len() <= LENGTH_MAX
@@ -18,6 +19,14 @@ pub fn click_id(raw: &str) -> Option<Plain> {
             .bytes()
             .all(|byte| byte.is_ascii_graphic() && byte != b'@');
     sound.then(|| Plain::id(id)).flatten()
+}
+
+/// LinkedIn's `li_fat_id`, unchanged: even white space around it makes it another id, so it is refused, not trimmed.
+///
+/// Source: `learn.microsoft.com/en-us/linkedin/marketing/integrations/ads-reporting/conversions-api-schema`, type
+/// `LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID`. Its form is not published.
+pub fn li_fat_id(raw: &str) -> Option<Plain> {
+    click_id(raw).filter(|id| id.as_str() == raw)
 }
 
 /// Meta's `fbc`, made of the `fbclid` of a landing page and of when it was first seen, in milliseconds since 1970.
@@ -77,8 +86,24 @@ mod tests {
     #[test]
     fn an_address_is_no_click_id() {
         assert_eq!(sent(click_id(" Cj0KCQ-_ ")).as_deref(), Some("Cj0KCQ-_"));
-        for raw in ["", "jane@example.com", "two words", "ü", &"x".repeat(513)] {
+        for raw in [
+            "",
+            "jane@example.com",
+            "two words",
+            "a\u{7}b",
+            "ü",
+            &"x".repeat(513),
+        ] {
             assert_eq!(click_id(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_linkedin_is_never_repaired() {
+        let id = "Df5gf5-gh6t7-ph4j7h-fgf6n1";
+        assert_eq!(sent(li_fat_id(id)).as_deref(), Some(id));
+        for raw in ["", " Df5gf5-gh6t7", "Df5gf5\n", "Df5\0gf5"] {
+            assert_eq!(li_fat_id(raw), None, "{raw:?}");
         }
     }
 

@@ -1,8 +1,9 @@
 //! What Google takes of a person, and how each field is normalised before it is hashed.
 //!
-//! Two dialects. Google Analytics: `developers.google.com/analytics/devguides/collection/ga4/uid-data`. Data Manager:
-//! `developers.google.com/data-manager/api/devguides/concepts/formatting`. Both want telephone numbers alike, and
-//! differ in what they cut from an address and from a name.
+//! Three dialects. Google Analytics: `developers.google.com/analytics/devguides/collection/ga4/uid-data`. Data Manager:
+//! `developers.google.com/data-manager/api/devguides/concepts/formatting`. Google Ads:
+//! `developers.google.com/google-ads/api/docs/conversions/upload-offline`, where an address is folded as for Analytics.
+//! All want telephone numbers alike, and differ in what they cut from an address and from a name.
 
 use super::field::Fields;
 use super::phone::{self, Home};
@@ -66,6 +67,21 @@ pub(super) fn data_manager(raw: &RawIdentity<'_>, rules: &Rules) -> Identity {
     }
 }
 
+/// Everything in the form the Google Ads API wants of a click conversion: address and telephone number, nothing else.
+/// It refuses names and places there, and takes IP addresses from few.
+pub(super) fn ads(raw: &RawIdentity<'_>, rules: &Rules) -> Identity {
+    let home = home(raw, rules);
+    let mut fields = Fields::default();
+    Identity {
+        email: fields.each("email", raw.email, |raw| Hashed::from_raw(raw, email)),
+        phone: fields.each("phone", raw.phone, |raw| {
+            Hashed::from_raw(raw, |raw| phone(raw, home))
+        }),
+        dropped: fields.dropped(),
+        ..Identity::default()
+    }
+}
+
 /// GA4 and Google Ads: trimmed, lower case; dots before `@` go for Google's own two domains. `+tag` stays.
 pub(super) fn email(raw: &str) -> Option<String> {
     fold_email(raw, |local| local.replace('.', ""))
@@ -113,9 +129,8 @@ pub(super) fn country(raw: &str) -> Option<String> {
 /// telephone number breaks Google's terms, so it is refused rather than repaired.
 fn user_id(raw: &str) -> Option<Value> {
     let id = text::trim(raw);
-    let names_a_person = id.contains('@') || id.starts_with('+');
     let fits = id.chars().count() <= 256;
-    (fits && !names_a_person)
+    (fits && !text::names_a_person(id))
         .then(|| Plain::id(id))
         .flatten()
         .map(Value::Plain)

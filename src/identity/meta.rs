@@ -33,7 +33,6 @@ pub(super) fn identity(raw: &RawIdentity<'_>, rules: &Rules) -> Identity {
         last_name: fields.one("last_name", raw.last_name, |raw| {
             Hashed::from_raw(raw, name)
         }),
-        street: None,
         city: fields.one("city", raw.city, hashed(city)),
         region: fields.one("region", raw.region, |raw| {
             Hashed::from_raw(raw, |raw| region(raw, country_code)).map(Value::Hashed)
@@ -52,6 +51,7 @@ pub(super) fn identity(raw: &RawIdentity<'_>, rules: &Rules) -> Identity {
         ip_address: fields.one("ip_address", raw.ip_address, field::ip_address),
         user_agent: fields.one("user_agent", raw.user_agent, field::user_agent),
         dropped: fields.dropped(),
+        ..Identity::default()
     }
 }
 

@@ -6,6 +6,7 @@
 mod click;
 mod field;
 mod google;
+mod linkedin;
 mod meta;
 mod phone;
 mod place;
@@ -21,7 +22,7 @@ use std::fmt;
 
 use chrono::NaiveDate;
 
-pub use click::{click_id, fb_cookie, fbc, ga_client_id};
+pub use click::{click_id, fb_cookie, fbc, ga_client_id, li_fat_id};
 pub use phone::warm_up;
 pub use value::{Hashed, Plain, Value};
 
@@ -52,6 +53,10 @@ pub struct RawIdentity<'a> {
     pub gender: Option<&'a str>,
     /// The application's own stable id of the person.
     pub external_id: Option<&'a str>,
+    /// Employer.
+    pub company: Option<&'a str>,
+    /// Position there.
+    pub job_title: Option<&'a str>,
     /// The customer's address, not a proxy's.
     pub ip_address: Option<&'a str>,
     /// The customer's browser.
@@ -71,6 +76,10 @@ pub struct Identity {
     pub first_name: Option<Hashed>,
     /// Family name.
     pub last_name: Option<Hashed>,
+    /// Given name as it was written; only with [`Rules::clear_names`].
+    pub clear_first_name: Option<Plain>,
+    /// Family name as it was written; only with [`Rules::clear_names`].
+    pub clear_last_name: Option<Plain>,
     /// Street with number.
     pub street: Option<Hashed>,
     /// Town.
@@ -85,8 +94,12 @@ pub struct Identity {
     pub date_of_birth: Option<Hashed>,
     /// Gender.
     pub gender: Option<Hashed>,
-    /// The application's own id: Meta's `external_id`, GA4's `user_id`.
+    /// The application's own id: Meta's `external_id`, GA4's `user_id`, LinkedIn's first of `externalIds`.
     pub external_id: Option<Value>,
+    /// Employer; only with [`Rules::employment`].
+    pub company: Option<Plain>,
+    /// Position there; only with [`Rules::employment`].
+    pub job_title: Option<Plain>,
     /// The customer's IP address.
     pub ip_address: Option<Plain>,
     /// The customer's browser.
@@ -104,6 +117,10 @@ pub enum Family {
     Ga4,
     /// Google Data Manager API.
     GoogleDataManager,
+    /// Google Ads API.
+    GoogleAds,
+    /// LinkedIn Conversions API.
+    LinkedIn,
 }
 
 /// What an operator decides about a destination's identifiers.
@@ -113,6 +130,10 @@ pub struct Rules {
     pub default_calling_code: Option<u16>,
     /// How `external_id` leaves.
     pub external_id_mode: ExternalIdMode,
+    /// Whether names leave in the clear as well. Only for LinkedIn, whose older versions take no other.
+    pub clear_names: bool,
+    /// Whether employer and job title leave, in the clear. Only for LinkedIn.
+    pub employment: bool,
 }
 
 /// How `external_id` is sent to Meta. It must be what the site's Pixel sends, or the two never meet.
@@ -133,6 +154,8 @@ pub fn identify(raw: &RawIdentity<'_>, family: Family, rules: &Rules) -> Identit
         Family::Meta => meta::identity(raw, rules),
         Family::Ga4 => google::analytics(raw, rules),
         Family::GoogleDataManager => google::data_manager(raw, rules),
+        Family::GoogleAds => google::ads(raw, rules),
+        Family::LinkedIn => linkedin::identity(raw, rules),
     }
 }
 
@@ -163,6 +186,8 @@ mod tests {
             date_of_birth: Some("1/2/1990"),
             gender: Some("female"),
             external_id: Some("Cust 42"),
+            company: Some("Acme Ltd."),
+            job_title: Some("Buyer"),
             ip_address: Some("unknown"),
             user_agent: Some("Mozilla/5.0 (X11)"),
             occurred_on: None,
@@ -186,7 +211,6 @@ mod tests {
             phone: Vec::from_iter(hashed("442079460958")),
             first_name: hashed("jane2"),
             last_name: hashed("oneill"),
-            street: None,
             city: value("stalbans"),
             region: value("hertfordshire"),
             postal_code: value("al11aa"),
@@ -197,6 +221,7 @@ mod tests {
             ip_address: None,
             user_agent: plain("Mozilla/5.0 (X11)"),
             dropped: vec!["email", "date_of_birth", "ip_address"],
+            ..Identity::default()
         };
         check(Family::Meta, Rules::default(), expected);
     }
@@ -240,5 +265,44 @@ mod tests {
             ..Identity::default()
         };
         check(Family::GoogleDataManager, Rules::default(), expected);
+    }
+
+    #[test]
+    fn google_ads_takes_the_address_and_the_number_only() {
+        let expected = Identity {
+            email: Vec::from_iter(hashed("janedoe+a@gmail.com")),
+            phone: Vec::from_iter(hashed("+442079460958")),
+            dropped: vec!["email"],
+            ..Identity::default()
+        };
+        check(Family::GoogleAds, Rules::default(), expected);
+    }
+
+    #[test]
+    fn linkedin_takes_no_number_and_folds_no_address() {
+        let value = |text| plain(text).map(Value::Plain);
+        let expected = Identity {
+            email: Vec::from_iter(hashed("jane.doe+a@gmail.com")),
+            first_name: hashed("jane2"),
+            last_name: hashed("oneill"),
+            country: value("GB"),
+            external_id: value("Cust 42"),
+            dropped: vec!["email", "ip_address"],
+            ..Identity::default()
+        };
+        check(Family::LinkedIn, Rules::default(), expected.clone());
+        let rules = Rules {
+            clear_names: true,
+            employment: true,
+            ..Rules::default()
+        };
+        let all = Identity {
+            clear_first_name: plain("Jane 2"),
+            clear_last_name: plain("O'Neill"),
+            company: plain("Acme Ltd."),
+            job_title: plain("Buyer"),
+            ..expected
+        };
+        check(Family::LinkedIn, rules, all);
     }
 }

@@ -1,6 +1,6 @@
 //! Small questions about text that several platforms' rules share.
 //!
-//! Not a rule of any platform: those are in `meta.rs` and `google.rs`.
+//! Not a rule of any platform: those are in `meta.rs`, `google.rs` and `linkedin.rs`.
 
 /// Unicode white space, and the byte order mark that spreadsheets leave at the start of an export.
 pub(super) fn is_space(c: char) -> bool {
@@ -53,6 +53,11 @@ pub(super) fn split_email(address: &str) -> Option<(&str, &str)> {
     let (local, domain) = address.split_once('@')?;
     let sound = !local.is_empty() && !domain.contains('@') && !address.contains(is_space);
     (sound && is_dotted(domain)).then_some((local, domain))
+}
+
+/// Whether an id that leaves in the clear looks like an address or a telephone number, which must not.
+pub(super) fn names_a_person(id: &str) -> bool {
+    id.contains('@') || trim(id).starts_with('+')
 }
 
 /// Whether a domain has at least two labels and none of them is empty.

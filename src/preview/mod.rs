@@ -5,15 +5,17 @@
 
 pub mod row;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::config::destination::DestinationConfig;
-use crate::conversion::Original;
 use crate::decide::{Decision, Prior, Sendable, Surroundings, decide};
 use crate::event::OutboxEvent;
+use crate::original::{Original, Reversal, Standing};
 use crate::outcome::{Reason, State};
 use crate::send;
 
@@ -64,6 +66,12 @@ pub enum Verdict {
     Rejected,
 }
 
+/// How a delivery stands that its platform counts.
+const COUNTED: Standing = Standing {
+    state: State::Accepted,
+    reason: None,
+};
+
 /// Previews an event at every enabled destination, or only at the one named.
 pub fn preview(
     event: &OutboxEvent,
@@ -73,6 +81,10 @@ pub fn preview(
     now: DateTime<Utc>,
 ) -> Vec<Preview> {
     let calling_code = config.identity.default_calling_code;
+    let mut around = around.clone();
+    if around.original.is_none() {
+        around.original = supposed_original(event, config);
+    }
     config
         .destinations
         .iter()
@@ -80,27 +92,63 @@ pub fn preview(
             Some(name) => destination.name == name,
             None => destination.is_enabled,
         })
-        .map(|destination| preview_at(event, around, destination, calling_code, now))
+        .map(|destination| preview_at(event, &around, destination, calling_code, now))
         .collect()
 }
 
-/// The event that this one adjusts, supposed to have been sent everywhere. Its business id is read from a derived event
-/// id (`order_paid:order-1042`); any other id says nothing, and the adjusting event's own stands in.
+/// The event that this one adjusts, as a caller gave it, supposed to have been counted everywhere. `earlier` are reversals of
+/// it that came before.
+pub fn given_original(
+    event: &OutboxEvent,
+    original: OutboxEvent,
+    earlier: &[OutboxEvent],
+    config: &Config,
+) -> Original {
+    let standings: BTreeMap<String, Standing> = config
+        .destinations
+        .iter()
+        .map(|one| (one.name.clone(), COUNTED))
+        .collect();
+    let reversal = |(number, event): (i32, &OutboxEvent)| Reversal {
+        number,
+        money: event.money.clone(),
+        standings: standings.clone(),
+    };
+    let mut reversals: Vec<Reversal> = (1..).zip(earlier).map(reversal).collect();
+    let number = event.is_reversal().then_some(reversals.len() as i32 + 1);
+    if let Some(number) = number {
+        reversals.push(Reversal {
+            number,
+            money: event.money.clone(),
+            standings: BTreeMap::new(),
+        });
+    }
+    Original {
+        event: Ok(original),
+        withdrawn: Vec::new(),
+        standings,
+        reversals,
+        number,
+    }
+}
+
+/// The event that this one adjusts, where nobody gave it: supposed to be the paid order that the id speaks of, worth at
+/// least what is taken back. Name and business id are read from a derived event id (`order_paid:order-1042`); any other id
+/// says nothing, and the adjusting event's own business id stands in.
 pub fn supposed_original(event: &OutboxEvent, config: &Config) -> Option<Original> {
     let event_id = event.depends_on.as_deref()?;
-    let derived = event_id
-        .split_once(':')
-        .filter(|(name, business_id)| {
-            row::is_event_name(name) && row::derive_event_id(name, business_id) == event_id
-        })
-        .map(|(_, business_id)| business_id);
-    let names = config.destinations.iter().map(|one| one.name.clone());
-    Some(Original {
-        business_id: derived.unwrap_or(&event.business_id).to_owned(),
-        states: names
-            .map(|name| (name, State::Sent.as_str().to_owned()))
-            .collect(),
-    })
+    let derived = event_id.split_once(':').filter(|(name, business_id)| {
+        row::is_event_name(name) && row::derive_event_id(name, business_id) == event_id
+    });
+    let (event_name, business_id) = derived.unwrap_or(("order_paid", &event.business_id));
+    let original = OutboxEvent {
+        event_id: event_id.to_owned(),
+        event_name: event_name.to_owned(),
+        business_id: business_id.to_owned(),
+        depends_on: None,
+        ..event.clone()
+    };
+    Some(given_original(event, original, &[], config))
 }
 
 /// An event that has to wait is judged again as if the waiting were over, so that its request can be seen.
@@ -121,7 +169,11 @@ fn preview_at(
             Decision::Wait(until, reason) => {
                 waits_for = waits_for.or(Some(reason));
                 match reason {
-                    Reason::WaitingForOriginal => suppose_sent(event, &mut around, destination),
+                    Reason::WaitingForOriginal => {
+                        if !suppose_counted(&mut around, destination) {
+                            return ended(destination, State::Skipped, reason, None);
+                        }
+                    }
                     _ => now = until,
                 }
             }
@@ -129,13 +181,27 @@ fn preview_at(
     }
 }
 
-fn suppose_sent(event: &OutboxEvent, around: &mut Surroundings, destination: &DestinationConfig) {
-    let original = around.original.get_or_insert_with(|| Original {
-        business_id: event.business_id.clone(),
-        states: Default::default(),
-    });
-    let state = State::Sent.as_str().to_owned();
-    original.states.insert(destination.name.clone(), state);
+/// As if the original and the reversals before this one had been counted there. Says whether that changes anything.
+fn suppose_counted(around: &mut Surroundings, destination: &DestinationConfig) -> bool {
+    let Some(original) = &mut around.original else {
+        return false;
+    };
+    let at = destination
+        .settings
+        .adjusts_destination()
+        .unwrap_or(&destination.name);
+    let before = original.standings.insert(at.to_owned(), COUNTED);
+    let number = original.number.unwrap_or(i32::MAX);
+    let mut is_changed = before != Some(COUNTED);
+    for earlier in original
+        .reversals
+        .iter_mut()
+        .filter(|one| one.number < number)
+    {
+        let own = destination.name.clone();
+        is_changed |= earlier.standings.insert(own, COUNTED) != Some(COUNTED);
+    }
+    is_changed
 }
 
 fn sent(

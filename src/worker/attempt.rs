@@ -5,24 +5,21 @@
 //! result. No transaction is open in between.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tracing::Span;
+use chrono::{DateTime, Utc};
 
 use super::Shared;
 use super::company;
+use super::exchange::{self, Exchange};
 use super::gate::Pass;
-use super::holds;
 use super::lane::{Job, Lane};
 use super::settler::Message;
-use crate::config::secret::Secret;
+use super::verdict::{self, Fate};
 use crate::decide::{Prior, Repeat};
-use crate::destinations::Item;
-use crate::outcome::{Answer, Notice, Outcome, Reason, State, Verdict};
+use crate::outcome::{Answer, Outcome, Reason, State};
 use crate::resolve::{self, Ended};
-use crate::send::SendError;
-use crate::settle::{self, Intent, Settlement, Try};
-use crate::telemetry::context::RowContext;
+use crate::settle::{self, Intent, Receipt, Settlement, Try};
 use crate::telemetry::spans;
 
 /// What must be left of a lease beyond the time-out of the request: one settle, with room for a slow database.
@@ -39,9 +36,15 @@ pub(super) async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
     // Halves of a refused batch are sent one after another: nothing was stored, and there is no hurry.
     let mut parts = company::parts(jobs, lane.destination.batch_size as usize);
     while let Some(part) = parts.pop() {
-        let pass = lane.gate().look(shared.clock.now());
+        let now = shared.clock.now();
+        let pass = lane.gate().look(now);
         if let (true, Pass::Shut(reason)) = (was_sent, pass) {
             postpone(lane, part, reason, shared).await;
+            continue;
+        }
+        let lot = part.first().map(|job| job.sendable.item.lot.clone());
+        if let Some(until) = lot.and_then(|lot| lane.rules().ask(&lot, now)) {
+            put_back(lane, part, Reason::RuleHeld, until, shared).await;
             continue;
         }
         let part = in_time(lane, part, shared).await;
@@ -67,11 +70,19 @@ async fn in_time(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
 }
 
 async fn postpone(lane: &Lane, jobs: Vec<Job>, reason: Reason, shared: &Shared) {
-    let now = shared.clock.now();
+    put_back(lane, jobs, reason, shared.clock.now(), shared).await;
+}
+
+async fn put_back(
+    lane: &Lane,
+    jobs: Vec<Job>,
+    reason: Reason,
+    due_at: DateTime<Utc>,
+    shared: &Shared,
+) {
     for job in jobs {
-        shared
-            .report(Message::Settled(lane.postponed(job, reason, now)))
-            .await;
+        let settlement = lane.postponed(job, reason, due_at);
+        shared.report(Message::Settled(settlement)).await;
     }
 }
 
@@ -131,109 +142,94 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
     ready
 }
 
-/// Sends one part of a batch. Returns its halves, if it has to be split.
+/// Sends one part of a batch. Returns what has to go again at once: halves, if it has to be split, or those that were only
+/// in bad company.
 async fn send(lane: &Arc<Lane>, mut jobs: Vec<Job>, shared: &Shared) -> Vec<Vec<Job>> {
-    let settings = &lane.destination.settings;
-    let items: Vec<&Item> = jobs.iter().map(|job| &job.sendable.item).collect();
-    let request = settings.request(&lane.destination.base_url, &items);
-    let (rows, process) = process_spans(lane, &jobs, shared);
-    let span = spans::request("POST", &request.url, &process);
-    let host = request.url.host_str().unwrap_or_default().to_owned();
-    let secret = lane.secret();
-    let in_flight = lane.metrics.in_flight();
-    let tried_at = shared.clock.now();
-    let started = Instant::now();
-
-    let reply = shared
-        .sender
-        .send(request, &secret, lane.destination.request_timeout)
-        .await;
-
-    let took = started.elapsed();
-    drop(in_flight);
-    lane.took(took);
-    let status = reply.as_ref().ok().map(|reply| reply.status);
-    let error_type = reply.as_ref().err().map(|error| error.as_str());
-    spans::answered(&span, status, error_type);
-    lane.metrics.answered(&host, status, error_type, took);
-
-    let answer = match &reply {
-        Ok(reply) => settings.classify(reply, jobs.len()),
-        Err(SendError::Connect) => Answer::all(Outcome::Retry {
-            after: None,
-            delivered: false,
-        })
-        .code("connect"),
-        Err(SendError::Credential) => {
-            Answer::all(Outcome::Hold(crate::outcome::Hold::Credential)).code("credential")
-        }
-        Err(error @ (SendError::Timeout | SendError::Broken)) => {
-            Answer::all(Outcome::Ambiguous).code(error.as_str())
-        }
-    };
-    report_notice(lane, &answer);
+    let exchange = exchange::exchange(lane, &jobs, shared).await;
     let proven_at = lane.gate().last_success_at();
-    pass_on(lane, &answer, reply.is_ok(), &secret, shared).await;
+    let rule = jobs
+        .first()
+        .and_then(|job| job.sendable.item.lot.rule.clone());
+    verdict::pass_on(lane, &exchange, rule.as_deref(), shared).await;
 
-    let verdict = settled_verdict(answer.verdict, &jobs);
-    let name = match verdict {
-        Verdict::All(outcome) => outcome.as_str(),
-        Verdict::BatchRejected => "batch_rejected",
-    };
-    lane.metrics.attempted(name, jobs.len() as u64);
-    for (job, (row, process)) in jobs.iter_mut().zip(rows.iter().zip(&process)) {
-        job.log.push(Try {
-            outcome: name,
-            is_counted: false,
-            tried_at,
-            duration_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
-            response_code: status.and_then(|status| i16::try_from(status).ok()),
-            error_code: answer.code.clone(),
-            payload_hash: job.sendable.item.hash,
-            trace_id: spans::trace_id(process, row.as_ref()),
-        });
-        spans::finish(
-            process,
-            name,
-            matches!(verdict, Verdict::All(Outcome::Accepted | Outcome::Sent))
-                .then_some(())
-                .map_or(Some(name), |()| None),
-        );
-    }
-    match verdict {
-        Verdict::BatchRejected => {
-            let second = jobs.split_off(jobs.len() / 2);
-            vec![second, jobs]
-        }
-        Verdict::All(outcome) => {
-            for job in jobs {
-                let settlement = resolved(
-                    lane,
+    let rows = match verdict::fate(&exchange, &jobs) {
+        Fate::Split => {
+            for (n, job) in jobs.iter_mut().enumerate() {
+                log(
                     job,
-                    outcome,
-                    proven_at.max(lane.gate().last_success_at()),
-                    shared,
+                    &exchange,
+                    n,
+                    "batch_rejected",
+                    exchange.answer.code.clone(),
                 );
-                shared.report(Message::Settled(settlement)).await;
             }
-            Vec::new()
+            lane.metrics.attempted("batch_rejected", jobs.len() as u64);
+            let second = jobs.split_off(jobs.len() / 2);
+            return vec![second, jobs];
         }
+        Fate::Each(rows) => rows,
+    };
+    let mut bystanders = Vec::new();
+    for (n, (mut job, row)) in jobs.into_iter().zip(rows).enumerate() {
+        let name = row.outcome.as_str();
+        lane.metrics.attempted(name, 1);
+        log(&mut job, &exchange, n, name, row.code);
+        if row.outcome == Outcome::Bystander {
+            bystanders.push(job);
+            continue;
+        }
+        let proven_at = proven_at.max(lane.gate().last_success_at());
+        let receipt = receipt(lane, &job, &exchange.answer, row.outcome, shared);
+        let settlement = Settlement {
+            receipt,
+            ..resolved(lane, job, row.outcome, proven_at, shared)
+        };
+        shared.report(Message::Settled(settlement)).await;
+    }
+    if bystanders.is_empty() {
+        Vec::new()
+    } else {
+        vec![bystanders]
     }
 }
 
-/// A refused batch of one is a refused event. A code that nobody has described is tried once more, then taken for a refusal.
-fn settled_verdict(verdict: Verdict, jobs: &[Job]) -> Verdict {
-    let was_tried = jobs
-        .iter()
-        .any(|job| job.prior.tries > 0 || !job.log.is_empty());
-    match verdict {
-        Verdict::BatchRejected if jobs.len() == 1 => Verdict::All(Outcome::Rejected),
-        Verdict::All(Outcome::Unrecognised) if was_tried && jobs.len() > 1 => {
-            Verdict::BatchRejected
-        }
-        Verdict::All(Outcome::Unrecognised) if was_tried => Verdict::All(Outcome::Rejected),
-        other => other,
-    }
+/// Remembers the request as one try of the job, the n-th of it.
+fn log(job: &mut Job, exchange: &Exchange, n: usize, outcome: &'static str, code: Option<String>) {
+    let (row, span) = &exchange.traces[n];
+    job.log.push(Try {
+        outcome,
+        is_counted: false,
+        tried_at: exchange.tried_at,
+        duration_ms: i32::try_from(exchange.took.as_millis()).unwrap_or(i32::MAX),
+        response_code: exchange
+            .status
+            .and_then(|status| i16::try_from(status).ok()),
+        error_code: code,
+        payload_hash: job.sendable.item.hash,
+        trace_id: spans::trace_id(span, row.as_ref()),
+    });
+    let is_good = matches!(outcome, "accepted" | "sent");
+    spans::finish(span, outcome, (!is_good).then_some(outcome));
+}
+
+/// The platform's number for the request, where it will say more.
+fn receipt(
+    lane: &Lane,
+    job: &Job,
+    answer: &Answer,
+    outcome: Outcome,
+    shared: &Shared,
+) -> Option<Receipt> {
+    let later = lane.destination.settings.asks_later()?;
+    let number = answer
+        .receipt
+        .as_ref()
+        .filter(|_| outcome == Outcome::Sent)?;
+    Some(Receipt {
+        number: number.clone(),
+        rule: job.sendable.item.lot.rule.clone(),
+        ask_at: shared.clock.now() + later.first,
+    })
 }
 
 fn resolved(
@@ -244,6 +240,7 @@ fn resolved(
     shared: &Shared,
 ) -> Settlement {
     let now = shared.clock.now();
+    let rule_held_until = lane.rules().look(&job.sendable.item.lot, now);
     let made = i16::try_from(job.log.len()).unwrap_or(i16::MAX);
     let last = job.log.last_mut().expect("a request was just made");
     let prior = Prior {
@@ -264,7 +261,11 @@ fn resolved(
     Settlement {
         state: resolution.state,
         reason: resolution.reason,
-        due_at: resolution.due_at,
+        due_at: match resolution.reason {
+            Some(Reason::RuleHeld) => rule_held_until.or(resolution.due_at),
+            _ => resolution.due_at,
+        },
+        expires_at: job.expires_at,
         settled_at: (resolution.state != State::Pending).then_some(now),
         tries: prior.tries + 1,
         attempts: prior.attempts + i16::from(resolution.is_counted),
@@ -274,111 +275,4 @@ fn resolved(
         log: job.log,
         ..lane.untouched(job.ticket, Some(&job.event), &job.prior)
     }
-}
-
-/// Tells the gate what the answer says of the destination as a whole.
-async fn pass_on(
-    lane: &Arc<Lane>,
-    answer: &Answer,
-    was_answered: bool,
-    secret: &Secret,
-    shared: &Shared,
-) {
-    let now = shared.clock.now();
-    let was_shut = match answer.verdict {
-        Verdict::All(Outcome::Accepted | Outcome::Sent | Outcome::Validated) => {
-            let (was_held, was_shut) = {
-                let mut gate = lane.gate();
-                (gate.is_held(), gate.after_success(now))
-            };
-            if was_held && was_shut {
-                holds::lift(lane, shared).await;
-            }
-            was_shut
-        }
-        Verdict::BatchRejected | Verdict::All(Outcome::Rejected | Outcome::Unrecognised) => {
-            lane.gate().after_refusal()
-        }
-        Verdict::All(Outcome::Miscounted) => lane.gate().after_refusal(),
-        Verdict::All(Outcome::Ambiguous) if was_answered => lane.gate().after_refusal(),
-        Verdict::All(Outcome::Ambiguous) => {
-            lane.gate().after_failure(now, None);
-            false
-        }
-        Verdict::All(Outcome::Retry { after, .. }) => {
-            lane.gate().after_failure(
-                now,
-                after.map(|after| after.min(lane.limits.schedule.retry_after_cap)),
-            );
-            false
-        }
-        Verdict::All(Outcome::RateLimited { after }) => {
-            lane.gate()
-                .after_throttling(now, after, &lane.limits.schedule);
-            false
-        }
-        Verdict::All(Outcome::Hold(hold)) => {
-            holds::hold(lane, hold, answer.code.as_deref(), secret, shared).await;
-            false
-        }
-    };
-    if was_shut {
-        tracing::info!(
-            destination = lane.destination.name,
-            "the destination answers again"
-        );
-    }
-    let circuit = lane.gate().circuit();
-    lane.metrics.circuit(circuit);
-}
-
-fn report_notice(lane: &Lane, answer: &Answer) {
-    let Some(notice) = answer.notice else { return };
-    let advice = match notice {
-        Notice::VersionWarning => {
-            "the platform warns that this API version is about to end: configure a newer one"
-        }
-        Notice::CountMismatch => {
-            "the platform counted other than what was sent: compare in its events manager"
-        }
-        Notice::UnrecognisedCode => {
-            "the platform answered with a code that is not known: look at the delivery's error_code"
-        }
-        Notice::WrongAddress => "the address is not the platform's: check base_url",
-    };
-    tracing::warn!(
-        destination = lane.destination.name,
-        notice = notice.as_str(),
-        code = answer.code,
-        advice,
-        "notice from the platform"
-    );
-}
-
-fn process_spans(
-    lane: &Lane,
-    jobs: &[Job],
-    shared: &Shared,
-) -> (Vec<Option<RowContext>>, Vec<Span>) {
-    jobs.iter()
-        .map(|job| {
-            let row = RowContext::parse(
-                job.event.traceparent.as_deref(),
-                job.event.tracestate.as_deref(),
-            );
-            let attempt = u32::try_from(job.prior.tries).unwrap_or(0) + 1;
-            let span = spans::process(
-                &spans::Delivery {
-                    destination: &lane.destination.name,
-                    event_id: &job.event.event_id,
-                    business_id: &job.event.business_id,
-                    event_type: &job.event.event_name,
-                    attempt,
-                    row: row.as_ref(),
-                },
-                shared.relation,
-            );
-            (row, span)
-        })
-        .unzip()
 }

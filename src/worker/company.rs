@@ -1,29 +1,44 @@
 //! Which jobs share a request.
 //!
 //! A platform that fails on one event fails the whole request with it, and does not say which. So a delivery that was in
-//! a request that failed is suspected, and goes in company half as large each time, until it is alone. Refusals are not
-//! for here: a batch that is refused whole is split at once.
+//! a request that failed is suspected, and goes in company half as large each time, until it is alone. So
+//! does one whose request was found at fault later. Refusals are not for here: a batch that is refused whole is split at once.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::lane::Job;
+use crate::destinations::Lot;
 
-/// Parts of a batch, each for one request; the last one is to go first and holds those that nobody suspects.
+/// Parts of a batch, each for one request; the last one is to go first and holds those that nobody suspects. Only what
+/// belongs to one lot shares a request.
 pub(super) fn parts(jobs: Vec<Job>, batch_size: usize) -> Vec<Vec<Job>> {
-    let mut by_failures: BTreeMap<u32, Vec<Job>> = BTreeMap::new();
+    let mut by_company: BTreeMap<(Reverse<usize>, Lot), Vec<Job>> = BTreeMap::new();
     for job in jobs {
-        let is_suspected = job.prior.first_tried_at.is_some();
-        let failures = u32::try_from(job.prior.tries).unwrap_or(0);
-        let failures = if is_suspected { failures } else { 0 };
-        by_failures.entry(failures).or_default().push(job);
+        let size = company(&job, batch_size);
+        let lot = job.sendable.item.lot.clone();
+        by_company
+            .entry((Reverse(size), lot))
+            .or_default()
+            .push(job);
     }
     let mut parts = Vec::new();
-    for (failures, mut jobs) in by_failures.into_iter().rev() {
-        let size = batch_size.checked_shr(failures).unwrap_or(0).max(1);
+    for ((Reverse(size), _), mut jobs) in by_company.into_iter().rev() {
         while jobs.len() > size {
             parts.push(jobs.split_off(jobs.len() - size));
         }
         parts.push(jobs);
     }
     parts
+}
+
+/// How many may share a request with this one, itself included.
+fn company(job: &Job, batch_size: usize) -> usize {
+    if let Some(company) = job.prior.company {
+        return usize::from(company).min(batch_size);
+    }
+    let is_suspected = job.prior.first_tried_at.is_some();
+    let failures = u32::try_from(job.prior.tries).unwrap_or(0);
+    let failures = if is_suspected { failures } else { 0 };
+    batch_size.checked_shr(failures).unwrap_or(0).max(1)
 }

@@ -1,7 +1,7 @@
-//! Destinations that are held: by which answer, until which credential or probe. Shared by all workers through the
-//! database, and followed once a second.
+//! Destinations and rules that are held: by which answer, until which credential or probe. Shared by all workers through
+//! the database, and followed once a second.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,26 +9,28 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::Shared;
 use super::lane::Lane;
-use crate::config::secret::Secret;
 use crate::db::error::DatabaseError;
 use crate::outcome::Hold;
 
 const HOLD: &str = include_str!("../../sql/queries/hold_destination.sql");
 const RESUME: &str = include_str!("../../sql/queries/resume_destination.sql");
 const HOLDS: &str = include_str!("../../sql/queries/destination_holds.sql");
+const HOLD_RULE: &str = include_str!("../../sql/queries/hold_rule.sql");
+const LIFT_RULE: &str = include_str!("../../sql/queries/lift_rule.sql");
+const WAKE: &str = include_str!("../../sql/queries/wake_rule_held.sql");
+const RULE_HOLDS: &str = include_str!("../../sql/queries/rule_holds.sql");
 
-/// Holds a destination, unless the credential that was refused is not the current one any more: an answer may come late,
-/// after the credential was replaced, and says nothing of the new one.
+/// Holds a destination, unless the credential that was refused (by its fingerprint; none where it could not be read) is not
+/// the current one any more: an answer may come late, after the credential was replaced, and says nothing of the new one.
 pub(super) async fn hold(
-    lane: &Arc<Lane>,
+    lane: &Lane,
     hold: Hold,
     code: Option<&str>,
-    refused: &Secret,
+    refused: Option<&str>,
     shared: &Shared,
 ) {
-    lane.reload_credential();
-    let fingerprint = lane.secret().fingerprint();
-    if fingerprint != refused.fingerprint() {
+    let fingerprint = lane.credential.fingerprint();
+    if refused.is_some() && fingerprint.is_some() && fingerprint.as_deref() != refused {
         lane.gate().after_nothing();
         tracing::info!(
             destination = lane.destination.name,
@@ -79,6 +81,83 @@ pub(super) async fn lift(lane: &Lane, shared: &Shared) {
     }
 }
 
+/// Holds one conversion action or rule. When all of them are held it is the account that does not let us in.
+pub(super) async fn hold_rule(lane: &Lane, rule: &str, code: Option<&str>, shared: &Shared) {
+    let probe_at = shared.clock.now() + shared.worker.hold_probe;
+    let advice = Hold::Rule.advice();
+    let (is_new, all_held) = {
+        let mut rules = lane.rules();
+        let is_new = rules.hold(rule, probe_at);
+        let actions = lane.destination.settings.actions();
+        (
+            is_new,
+            actions.is_some_and(|actions| rules.are_held(actions.values())),
+        )
+    };
+    if is_new {
+        tracing::error!(
+            destination = lane.destination.name,
+            rule,
+            code,
+            advice,
+            "rule held: nothing is sent for it, nothing is lost, no attempts are used up; the rest of the destination works"
+        );
+    }
+    let params: [(&(dyn ToSql + Sync), Type); 6] = [
+        (&lane.destination.name, Type::TEXT),
+        (&rule, Type::TEXT),
+        (&Hold::Rule.as_str(), Type::TEXT),
+        (&code, Type::TEXT),
+        (&advice, Type::TEXT),
+        (&probe_at, Type::TIMESTAMPTZ),
+    ];
+    if let Err(error) = shared.database.query(HOLD_RULE, &params).await {
+        // Held in this worker all the same; the next answer tries to write it again.
+        tracing::warn!(destination = lane.destination.name, %error, "the hold of a rule could not be written");
+    }
+    if all_held
+        && is_new
+        && lane
+            .destination
+            .settings
+            .actions()
+            .is_some_and(|all| all.len() > 1)
+    {
+        hold(lane, Hold::Permission, code, None, shared).await;
+    }
+}
+
+/// Lifts the hold of a rule for all workers, if it was held.
+pub(super) async fn lift_rule(lane: &Lane, rule: &str, shared: &Shared) {
+    if !lane.rules().lift(rule) {
+        return;
+    }
+    tracing::info!(
+        destination = lane.destination.name,
+        rule,
+        "hold of a rule lifted: its deliveries go on"
+    );
+    let params: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&lane.destination.name, Type::TEXT), (&rule, Type::TEXT)];
+    let lifted = match shared.database.query(LIFT_RULE, &params).await {
+        Ok(_) => wake(lane, shared).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = lifted {
+        tracing::warn!(destination = lane.destination.name, %error, "the lifted hold of a rule could not be written");
+    }
+}
+
+/// Lets the deliveries go on that wait for the probe of a rule.
+async fn wake(lane: &Lane, shared: &Shared) -> Result<(), DatabaseError> {
+    let now = shared.clock.now();
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [
+        (&lane.destination.name, Type::TEXT),
+        (&now, Type::TIMESTAMPTZ),
+    ];
+    shared.database.query(WAKE, &params).await.map(drop)
+}
+
 /// Follows what stands in the database, and lifts the holds of credentials that were replaced.
 pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
     let rows = shared.database.query(HOLDS, &[]).await?;
@@ -89,15 +168,28 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
             (row.try_get("probe_at")?, row.try_get("hold_credential")?),
         );
     }
+    let mut rules: HashMap<String, BTreeMap<String, DateTime<Utc>>> = HashMap::new();
+    for row in shared.database.query(RULE_HOLDS, &[]).await? {
+        rules
+            .entry(row.try_get("destination")?)
+            .or_default()
+            .insert(row.try_get("rule")?, row.try_get("probe_at")?);
+    }
     for lane in lanes {
+        let held = rules.remove(&lane.destination.name).unwrap_or_default();
+        let is_lifted = lane.rules().follow(held);
+        if is_lifted {
+            // Somebody lifted it; until now this worker has put its deliveries back.
+            wake(lane, shared).await?;
+        }
         match holds.get(&lane.destination.name) {
             None => {
                 lane.gate().resume();
                 lane.metrics.held(false);
             }
             Some((probe_at, refused)) => {
-                lane.reload_credential();
-                if refused.as_ref() == Some(&lane.secret().fingerprint()) {
+                let current = lane.credential.fingerprint();
+                if refused.is_none() || current.is_none() || *refused == current {
                     if !lane.gate().is_held() {
                         lane.gate().hold(*probe_at);
                         lane.metrics.held(true);

@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::credential::Credential;
 use super::gate::{Gate, Pass};
+use super::rules::Rules;
 use super::settler::Message;
 use super::{Shared, attempt};
 use crate::claim::{Claimed, Ticket};
 use crate::config::destination::DestinationConfig;
-use crate::config::secret::{CredentialSource, Secret, SecretError};
-use crate::decide::{Decision, Prior, Sendable};
+use crate::config::secret::SecretError;
+use crate::decide::{self, Decision, Prior, Sendable};
 use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
 use crate::resolve::Limits;
@@ -39,8 +42,10 @@ pub(super) struct Lane {
     pub metrics: DestinationMetrics,
     /// When it gives up and how it waits.
     pub limits: Limits,
+    /// What its requests are signed with.
+    pub credential: Credential,
     gate: Mutex<Gate>,
-    credential: Mutex<CredentialSource>,
+    rules: Mutex<Rules>,
     inbox: mpsc::UnboundedSender<Job>,
     queued: AtomicUsize,
     jobs_max: usize,
@@ -59,6 +64,8 @@ pub(super) struct Job {
     pub prior: Prior,
     /// What may leave.
     pub sendable: Sendable,
+    /// When the destination takes it no longer.
+    pub expires_at: Option<DateTime<Utc>>,
     /// The requests of this claim so far.
     pub log: Vec<Try>,
 }
@@ -70,7 +77,7 @@ impl Lane {
         metrics: DestinationMetrics,
         worker: &crate::config::worker::WorkerConfig,
     ) -> Result<(Arc<Lane>, mpsc::UnboundedReceiver<Job>), SecretError> {
-        let credential = CredentialSource::open(destination.settings.credential().clone())?;
+        let credential = Credential::open(destination.settings.credentials())?;
         let (inbox, jobs) = mpsc::unbounded_channel();
         let schedule = Schedule {
             initial: worker.backoff_initial,
@@ -82,8 +89,9 @@ impl Lane {
                 attempts_max: i16::try_from(destination.attempts_max).unwrap_or(i16::MAX),
                 schedule,
             },
+            credential,
             gate: Mutex::default(),
-            credential: Mutex::new(credential),
+            rules: Mutex::default(),
             inbox,
             queued: AtomicUsize::new(0),
             jobs_max: JOBS_MAX,
@@ -103,6 +111,7 @@ impl Lane {
         decision: Decision,
     ) {
         let now = shared.clock.now();
+        let expires_at = decide::expires_at(event, &claimed.around, &self.destination);
         let settlement = match decision {
             Decision::Send(sendable) => {
                 let job = Job {
@@ -110,21 +119,22 @@ impl Lane {
                     event: event.clone(),
                     prior: claimed.prior.clone(),
                     sendable,
+                    expires_at,
                     log: Vec::new(),
                 };
-                let reason = match self.gate().look(now) {
-                    Pass::Shut(reason) => reason,
-                    Pass::Open | Pass::Probe if self.room(shared.worker.lease) == 0 => {
-                        Reason::DestinationBusy
-                    }
-                    Pass::Open | Pass::Probe => {
+                let held_until = self.rules().look(&job.sendable.item.lot, now);
+                let (reason, due_at) = match (self.gate().look(now), held_until) {
+                    (Pass::Shut(reason), _) => (reason, now),
+                    (_, Some(until)) => (Reason::RuleHeld, until),
+                    _ if self.room(shared.worker.lease) == 0 => (Reason::DestinationBusy, now),
+                    _ => {
                         self.queued.fetch_add(1, Ordering::Relaxed);
                         // The receiver lives as long as the lane's task; when it is gone, so is the worker.
                         drop(self.inbox.send(job));
                         return;
                     }
                 };
-                self.postponed(job, reason, now)
+                self.postponed(job, reason, due_at)
             }
             Decision::End(state, reason, field) => Settlement {
                 state,
@@ -137,6 +147,7 @@ impl Lane {
                 state: State::Pending,
                 reason: Some(reason),
                 due_at: Some(until),
+                expires_at,
                 ..self.untouched(claimed.ticket, Some(event), &claimed.prior)
             },
         };
@@ -149,7 +160,7 @@ impl Lane {
         ticket: Ticket,
         reason: Reason,
         column: &'static str,
-        now: chrono::DateTime<chrono::Utc>,
+        now: DateTime<Utc>,
     ) -> Settlement {
         Settlement {
             state: State::Rejected,
@@ -160,19 +171,16 @@ impl Lane {
         }
     }
 
-    /// Back to the database without having been sent, due as soon as the destination can be sent to.
-    pub(super) fn postponed(
-        &self,
-        job: Job,
-        reason: Reason,
-        now: chrono::DateTime<chrono::Utc>,
-    ) -> Settlement {
+    /// Back to the database without having been sent. What the whole destination waits for is due at once: it is not
+    /// claimed before the destination can be sent to.
+    pub(super) fn postponed(&self, job: Job, reason: Reason, due_at: DateTime<Utc>) -> Settlement {
         let made = i16::try_from(job.log.len()).unwrap_or(i16::MAX);
         let untouched = self.untouched(job.ticket, Some(&job.event), &job.prior);
         Settlement {
             state: State::Pending,
             reason: Some(reason),
-            due_at: Some(now),
+            due_at: Some(due_at),
+            expires_at: job.expires_at,
             tries: untouched.tries + made,
             permit: (made > 0).then_some(job.sendable.permit),
             log: job.log,
@@ -200,6 +208,8 @@ impl Lane {
             first_tried_at: prior.first_tried_at,
             error_code: None,
             permit: None,
+            expires_at: None,
+            receipt: None,
             log: Vec::new(),
         }
     }
@@ -228,20 +238,9 @@ impl Lane {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The credential as it was last read.
-    pub(super) fn secret(&self) -> Secret {
-        self.credential().current().clone()
-    }
-
-    /// Reads the credential again; whether it changed. A credential that cannot be read counts as unchanged.
-    pub(super) fn reload_credential(&self) -> bool {
-        self.credential().reload().unwrap_or(false)
-    }
-
-    fn credential(&self) -> MutexGuard<'_, CredentialSource> {
-        self.credential
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Which of its conversion actions or rules are held. Never held across an await.
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

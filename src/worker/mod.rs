@@ -7,11 +7,16 @@ mod attempt;
 mod claimer;
 pub mod clock;
 mod company;
+mod credential;
+mod exchange;
 pub mod gate;
 mod holds;
 mod lane;
+mod late;
 mod report;
+mod rules;
 mod settler;
+mod verdict;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -178,6 +183,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     ));
     finders.spawn(claimer::due(lanes.clone(), shared.clone(), stop.clone()));
     finders.spawn(follow_holds(lanes.clone(), shared.clone(), stop.clone()));
+    finders.spawn(late::run(lanes.clone(), shared.clone(), stop.clone()));
     finders.spawn(report::run(lanes, shared.clone(), stop.clone()));
     let (stop_lanes, lanes_stop) = watch::channel(false);
     let mut sending = JoinSet::new();

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::sync::watch;
 
 use super::Shared;
@@ -26,7 +26,13 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut told_on = None;
     loop {
+        let today = shared.clock.now().date_naive();
+        if told_on != Some(today) {
+            told_on = Some(today);
+            lanes.iter().for_each(|lane| tell_version(lane, today));
+        }
         let status = shared.database.pool().status();
         let (size, idle) = (status.size as u64, status.available as u64);
         shared
@@ -48,6 +54,24 @@ pub(super) async fn run(
             () = tokio::time::sleep(EVERY) => {}
         }
     }
+}
+
+/// Once a day, while a platform's version is about to end.
+fn tell_version(lane: &Lane, today: NaiveDate) {
+    let Some(version) = lane.destination.settings.version() else {
+        return;
+    };
+    let (version, ends) = match version.ending(today) {
+        Some(_) => (version.name, version.ends.map(|day| day.to_string())),
+        None => return,
+    };
+    tracing::warn!(
+        destination = lane.destination.name,
+        version,
+        ends,
+        advice = "set version (google_ads: api_version) to a current one and restart the worker, before every request is refused",
+        "the configured version of the platform's API is about to end"
+    );
 }
 
 async fn look(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
@@ -73,6 +97,7 @@ async fn look(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError>
             retry: retrying,
             waiting: pending.saturating_sub(due),
             held: if is_held { pending } else { 0 },
+            expiring: count(row.try_get("expiring")?),
             oldest_due_age: age(row.try_get("oldest_due_at")?).as_secs_f64(),
             oldest_open_age: age(row.try_get("oldest_recorded_at")?).as_secs_f64(),
             ..Backlog::default()

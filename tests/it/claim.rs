@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use conversion_outbox::claim;
+use conversion_outbox::outcome::State;
 use conversion_outbox::settle::{intend, release, settle};
 
 use crate::harness::Outbox;
@@ -246,9 +247,13 @@ async fn an_adjusted_event_is_shown_with_its_states() {
         .around
         .original
         .expect("it is known");
-    assert_eq!(original.business_id, "order-1");
+    assert_eq!(original.number, Some(1));
+    assert_eq!(original.reversals.len(), 1, "the asking event itself");
+    assert_eq!(original.event.expect("a good row").business_id, "order-1");
+    let standings: Vec<_> = original.standings.into_iter().collect();
+    assert_eq!(standings.len(), 1);
     assert_eq!(
-        original.states.into_iter().collect::<Vec<_>>(),
-        [("meta".to_owned(), "accepted".to_owned())]
+        (standings[0].0.as_str(), standings[0].1.state),
+        ("meta", State::Accepted)
     );
 }

@@ -249,7 +249,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     );
     let said = run(&["migrate", "status"]);
     assert!(
-        said.out.contains("0001_roles      pending"),
+        said.out.contains("0001_roles         pending"),
         "{}{}",
         said.out,
         said.err
@@ -261,7 +261,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     );
     assert_eq!(
         (said.code, said.out.lines().count()),
-        (0, 7),
+        (0, 9),
         "{}",
         said.err
     );
@@ -269,8 +269,8 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     let steps: Value =
         serde_json::from_str(&run(&["migrate", "status", "--json"]).out).expect("json");
     assert_eq!(
-        (&steps[6]["version"], &steps[6]["state"]),
-        (&json!(7), &json!("applied"))
+        (&steps[8]["version"], &steps[8]["state"]),
+        (&json!(9), &json!("applied"))
     );
     assert_eq!(run(&["status"]).code, 0);
 
@@ -313,7 +313,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     assert!(
         run(&["destinations", "resume", "meta"])
             .out
-            .contains("not held")
+            .contains("nothing of it was held")
     );
     assert_eq!(run(&["destinations", "resume", "nowhere"]).code, 1);
 }
@@ -321,7 +321,10 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
 #[test]
 fn a_stored_event_is_previewed_as_its_file_is() {
     let (server, desk) = (Server::start(), Desk::new(CONFIG));
-    server.psql("postgres", &conversion_outbox::db::migrate::script(1..=7));
+    server.psql(
+        "postgres",
+        &conversion_outbox::db::migrate::script(1..=u32::MAX),
+    );
     let url = [
         ("DATABASE_URL", server.url("postgres")),
         ("CONVERSION_OUTBOX_CONFIG", "config.toml".to_owned()),

@@ -5,7 +5,7 @@ use conversion_outbox::db::migrate::{self, MIGRATIONS, MigrateError, SchemaError
 
 use crate::server::Server;
 
-const ALL: std::ops::RangeInclusive<u32> = 1..=7;
+const ALL: std::ops::RangeInclusive<u32> = 1..=9;
 
 #[tokio::test]
 async fn a_database_is_migrated_once_and_checked() {
@@ -50,11 +50,11 @@ async fn a_database_is_migrated_once_and_checked() {
 
     server.psql(
         "postgres",
-        "insert into conversion_outbox.schema_migration values (8, '0008_later', repeat('0', 64))",
+        "insert into conversion_outbox.schema_migration values (10, '0010_later', repeat('0', 64))",
     );
     assert!(matches!(
         migrate::check(&database).await,
-        Err(SchemaError::Newer { found: 8 })
+        Err(SchemaError::Newer { found: 10 })
     ));
     server.psql(
         "postgres",
@@ -93,7 +93,7 @@ async fn two_databases_of_a_cluster_share_the_roles() {
     let (one, other) = tokio::join!(migrate::up(&one), migrate::up(&other));
     assert_eq!(
         (one.expect("migrated").len(), other.expect("migrated").len()),
-        (7, 7)
+        (9, 9)
     );
 }
 
@@ -109,8 +109,8 @@ async fn a_plain_login_migrates_and_a_powerless_one_is_told_what_to_do() {
     assert!(error.to_string().contains("createrole"), "{error}");
 
     let migrator = server.open("migrator", "postgres");
-    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 7);
-    assert_eq!(migrate::check(&migrator).await.expect("readable"), 7);
+    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 9);
+    assert_eq!(migrate::check(&migrator).await.expect("readable"), 9);
     server.psql(
         "postgres",
         "create role worker login in role conversion_outbox_worker",
@@ -119,7 +119,7 @@ async fn a_plain_login_migrates_and_a_powerless_one_is_told_what_to_do() {
         migrate::check(&server.open("worker", "postgres"))
             .await
             .expect("readable"),
-        7
+        9
     );
 }
 

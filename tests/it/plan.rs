@@ -65,8 +65,8 @@ async fn costs(admin: &Session) -> [Cost; 2] {
         cost(
             admin,
             CLAIM_DUE,
-            "text, bigint, float8, timestamptz",
-            "'meta', 100, 60, null",
+            "text, bigint, float8, timestamptz, float8",
+            "'meta', 100, 60, null, 86400",
         )
         .await,
     ]

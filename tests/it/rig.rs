@@ -15,6 +15,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use conversion_outbox::config::Config;
 use conversion_outbox::db::connect::Database;
+use conversion_outbox::destinations::Platform as Destination;
+use conversion_outbox::sandbox::google::sandbox_key_file;
 use conversion_outbox::sandbox::postgres::{Options as ServerOptions, Postgres};
 use conversion_outbox::sandbox::{
     Account, Clock as SandboxClock, Fault, FaultKind, Options, Platform, Row, Sandbox,
@@ -39,6 +41,18 @@ pub(crate) const DATASET: &str = "100200300400500";
 pub(crate) const STREAM: &str = "G-TEST123";
 pub(crate) const TOKEN: &str = "token-of-the-test";
 pub(crate) const SECRET: &str = "secret-of-the-test";
+pub(crate) const CUSTOMER: &str = "1234567890";
+/// Conversion action of paid orders, and of leads.
+pub(crate) const ACTION: &str = "7712337565";
+pub(crate) const LEAD_ACTION: &str = "7712337566";
+/// The customer that is told through the Google Ads API, with its own action of each kind.
+pub(crate) const ADS_CUSTOMER: &str = "2345678901";
+pub(crate) const ADS_ACTION: &str = "8812337565";
+pub(crate) const ADS_LEAD_ACTION: &str = "8812337566";
+pub(crate) const AD_ACCOUNT: &str = "508000000";
+/// LinkedIn's rule for paid orders, and for leads.
+pub(crate) const RULE: &str = "104012";
+pub(crate) const LEAD_RULE: &str = "104013";
 
 /// How long something may take to come true before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -52,13 +66,43 @@ pub(crate) struct Setup {
     pub(crate) worker: &'static str,
     pub(crate) meta: &'static str,
     pub(crate) ga4: &'static str,
+    pub(crate) google: &'static str,
+    pub(crate) ads: &'static str,
+    pub(crate) linkedin: &'static str,
     pub(crate) rest: &'static str,
     /// Where Meta is, instead of in the sandbox.
     pub(crate) meta_url: Option<&'static str>,
-    /// Whether the platforms are below `/meta` and `/ga4`, as behind a proxy.
+    /// Whether each platform is below a path of its own, as behind a proxy.
     pub(crate) is_proxied: bool,
-    /// Whether GA4 is left out of the configuration.
-    pub(crate) only_meta: bool,
+    /// Which destinations there are; Meta and GA4 unless said.
+    pub(crate) platforms: Option<&'static [Destination]>,
+}
+
+impl Setup {
+    /// Only these platforms.
+    pub(crate) fn only(platforms: &'static [Destination]) -> Setup {
+        Setup {
+            platforms: Some(platforms),
+            ..Setup::default()
+        }
+    }
+
+    /// All platforms.
+    pub(crate) fn all() -> Setup {
+        Setup::only(&Destination::ALL)
+    }
+
+    /// Lines of TOML for the destination of this platform.
+    pub(crate) fn lines(mut self, platform: Destination, lines: &'static str) -> Setup {
+        match platform {
+            Destination::Meta => self.meta = lines,
+            Destination::Ga4 => self.ga4 = lines,
+            Destination::GoogleDataManager => self.google = lines,
+            Destination::GoogleAds => self.ads = lines,
+            Destination::LinkedIn => self.linkedin = lines,
+        }
+        self
+    }
 }
 
 /// One test's world.
@@ -121,6 +165,11 @@ impl Rig {
             "database.url",
             &rig.url.replace("//postgres@", "//rig_worker@"),
         );
+        rig.write(
+            "google.json",
+            &sandbox_key_file(&format!("{}/token", rig.sandbox.url())),
+        );
+        rig.write("linkedin.token", TOKEN);
         rig.write("meta.token", TOKEN);
         rig.write("ga4.secret", SECRET);
         rig
@@ -164,39 +213,18 @@ impl Rig {
 
     /// The configuration as it would stand in a file.
     pub(crate) fn configuration(&self, setup: Setup) -> String {
-        let Setup {
-            worker,
-            meta,
-            ga4,
-            rest,
-            meta_url,
-            is_proxied,
-            only_meta,
-        } = setup;
-        let (folder, sandbox) = (self.folder.path().display(), self.sandbox.url());
-        let (meta_base, ga4_base) = if is_proxied {
-            (format!("{sandbox}/meta"), format!("{sandbox}/ga4/"))
-        } else {
-            (sandbox.clone(), sandbox)
-        };
-        let meta_url = meta_url.unwrap_or(&meta_base);
-        let analytics = if only_meta {
-            String::new()
-        } else {
-            format!(
-                r#"[[destination]]
-name = "ga4"
-platform = "ga4"
-measurement_id = "{STREAM}"
-api_secret = {{ file = "{folder}/ga4.secret" }}
-base_url = "{ga4_base}"
-{ga4}"#
-            )
-        };
+        let worker = setup.worker;
+        let platforms = setup
+            .platforms
+            .unwrap_or(&[Destination::Meta, Destination::Ga4]);
+        let destinations: Vec<String> = platforms
+            .iter()
+            .map(|platform| self.destination(*platform, setup))
+            .collect();
         format!(
             r#"
 [database]
-url = {{ file = "{folder}/database.url" }}
+url = {{ file = "{}/database.url" }}
 pool_size = 5
 [worker]
 poll_min_ms = 2
@@ -206,16 +234,53 @@ flush_ms = 1
 {worker}
 [identity]
 default_calling_code = 49
-[[destination]]
-name = "meta"
-platform = "meta"
-dataset_id = "{DATASET}"
-access_token = {{ file = "{folder}/meta.token" }}
-base_url = "{meta_url}"
-{meta}
-{analytics}
-{rest}
-"#
+{}
+{}
+"#,
+            self.folder.path().display(),
+            destinations.join("\n"),
+            setup.rest,
+        )
+    }
+
+    /// One destination, called like its platform.
+    fn destination(&self, platform: Destination, setup: Setup) -> String {
+        let (folder, sandbox) = (self.folder.path().display(), self.sandbox.url());
+        let name = platform.name();
+        let base = match (platform, setup.meta_url) {
+            (Destination::Meta, Some(url)) => url.to_owned(),
+            _ if setup.is_proxied => format!("{sandbox}/{name}/"),
+            _ => sandbox.clone(),
+        };
+        let google = |paid, lead| {
+            format!(
+                "service_account = {{ file = \"{folder}/google.json\" }}\ntoken_url = \"{sandbox}/{name}/token\"
+conversion_actions = {{ order_paid = \"{paid}\", lead_created = \"{lead}\" }}"
+            )
+        };
+        let (keys, lines) = match platform {
+            Destination::Meta => (
+                format!("dataset_id = \"{DATASET}\"\naccess_token = {{ file = \"{folder}/meta.token\" }}"),
+                setup.meta,
+            ),
+            Destination::Ga4 => (
+                format!("measurement_id = \"{STREAM}\"\napi_secret = {{ file = \"{folder}/ga4.secret\" }}"),
+                setup.ga4,
+            ),
+            Destination::GoogleDataManager => {
+                (format!("operating_account = \"{CUSTOMER}\"\n{}", google(ACTION, LEAD_ACTION)), setup.google)
+            }
+            Destination::GoogleAds => (format!("customer_id = \"{ADS_CUSTOMER}\"\n{}", google(ADS_ACTION, ADS_LEAD_ACTION)), setup.ads),
+            Destination::LinkedIn => (
+                format!(
+                    "ad_account = \"{AD_ACCOUNT}\"\naccess_token = {{ file = \"{folder}/linkedin.token\" }}
+rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
+                ),
+                setup.linkedin,
+            ),
+        };
+        format!(
+            "[[destination]]\nname = \"{name}\"\nplatform = \"{name}\"\nbase_url = \"{base}\"\n{keys}\n{lines}\n"
         )
     }
 

@@ -75,6 +75,8 @@ pub(crate) fn accepted(ticket: Ticket, destination: &str) -> Settlement {
         first_tried_at: None,
         error_code: None,
         permit: Some(Permit::from_bits(1)),
+        expires_at: None,
+        receipt: None,
         log: vec![tried("accepted", Some(200))],
     }
 }

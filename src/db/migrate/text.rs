@@ -26,6 +26,8 @@ pub const MIGRATIONS: &[Migration] = migrations![
     5 "0005_functions",
     6 "0006_state",
     7 "0007_grants",
+    8 "0008_adjustments",
+    9 "0009_late_answers",
 ];
 
 /// How long a statement of a migration may wait for a lock, and with it everybody who comes after it.

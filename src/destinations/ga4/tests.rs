@@ -41,7 +41,14 @@ fn told_with(
     event: &OutboxEvent,
 ) -> Result<Value, Unsendable> {
     let permitted = Permit::from_bits(0xffff | user_data << 16 | 1 << 18).over(event);
-    let conversion = Conversion::new(name, &permitted, None, Family::Ga4, &Rules::default());
+    let conversion = Conversion::new(
+        name,
+        &permitted,
+        false,
+        None,
+        Family::Ga4,
+        &Rules::default(),
+    );
     item(settings, &conversion).map(|item| serde_json::from_str(&item.payload).expect("json"))
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
+
 use crate::config::read::Reader;
 use crate::config::secret::SecretRef;
 use crate::identity::ExternalIdMode;
@@ -9,6 +11,17 @@ use crate::identity::ExternalIdMode;
 /// The Graph API version used unless configured: the newest one known, released 2026-07-29
 /// (`developers.facebook.com/docs/graph-api/changelog/versions`).
 pub(super) const DEFAULT_VERSION: &str = "v26.0";
+
+/// When versions end, by the Graph API's table. An ended one is answered by the oldest that still works, with other rules than
+/// were asked for (`developers.facebook.com/docs/graph-api/changelog/versions`, `…/guides/versioning`).
+const ENDS: [(&str, (i32, u32, u32)); 6] = [
+    ("v20.0", (2026, 9, 24)),
+    ("v21.0", (2027, 1, 21)),
+    ("v22.0", (2027, 5, 20)),
+    ("v23.0", (2027, 10, 8)),
+    ("v24.0", (2028, 2, 18)),
+    ("v25.0", (2028, 7, 29)),
+];
 
 /// The state codes Meta knows for limited data use are 1000 (California) to this one (Rhode Island)
 /// (`developers.facebook.com/documentation/ads-commerce/marketing-api/overview/data-processing-options`).
@@ -172,6 +185,12 @@ impl ActionSource {
             ActionSource::Other => "other",
         }
     }
+}
+
+/// The day on which Meta ends a version (`v25.0`), as far as that is announced.
+pub fn version_ends(version: &str) -> Option<NaiveDate> {
+    let (_, (year, month, day)) = ENDS.iter().find(|(name, _)| *name == version)?;
+    NaiveDate::from_ymd_opt(*year, *month, *day)
 }
 
 fn is_version(text: &str) -> bool {

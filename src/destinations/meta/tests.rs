@@ -47,6 +47,7 @@ fn told(settings: &Settings, event: &OutboxEvent, permit: Permit) -> Result<Valu
     let conversion = Conversion::new(
         "Purchase",
         &permitted,
+        false,
         None,
         Family::Meta,
         &Rules::default(),

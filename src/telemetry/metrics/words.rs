@@ -21,7 +21,7 @@ pub const FINAL_STATES: [&str; 9] = [
 ];
 
 /// Outcomes of an attempt.
-pub const RESULTS: [&str; 8] = Outcome::TEXTS;
+pub const RESULTS: [&str; 9] = Outcome::TEXTS;
 
 /// Why nothing left the house.
 pub const SUPPRESSED: [&str; 7] = [

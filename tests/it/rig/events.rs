@@ -27,7 +27,7 @@ pub(crate) fn granted() -> Value {
     json!({ "ad_storage": "granted", "analytics_storage": "granted", "ad_user_data": "granted", "ad_personalization": "granted" })
 }
 
-/// A paid order of a person whom both platforms know; its id is `order_paid:` and the business id.
+/// A paid order of a person whom every platform knows; its id is `order_paid:` and the business id.
 pub(crate) fn order(business_id: &str) -> Value {
     // Everybody has a browser of their own: GA4 tells events apart by it.
     let browser = business_id.bytes().fold(7_u64, |sum, byte| {
@@ -36,7 +36,8 @@ pub(crate) fn order(business_id: &str) -> Value {
     json!({
         "event_name": "order_paid", "business_id": business_id, "value": 49.90, "currency": "EUR", "consent": granted(),
         "user_data": { "email": format!("{business_id}@example.com"), "phone": "+49 170 1234567", "first_name": "Ada" },
-        "click_ids": { "ga_client_id": format!("{browser}.1690000000"), "fbp": "fb.1.1690000000000.123456789" },
+        "click_ids": { "ga_client_id": format!("{browser}.1690000000"), "fbp": "fb.1.1690000000000.123456789",
+            "gclid": format!("Cj0KCQiA-{browser}"), "li_fat_id": format!("df5gf5-gh6t7-{browser}") },
         "properties": { "items": [{ "id": "sku-1", "name": "Teapot", "price": 49.90, "quantity": 1 }] },
     })
 }

@@ -155,7 +155,7 @@ async fn a_row_that_not_even_the_database_can_print_ends_alone() {
     // A row whose text would pass a gigabyte fails the claim that reads it. The door lets none in, and making one takes
     // long, so a function that the claim calls for this row alone fails in the same way.
     rig.run(
-        "create or replace function conversion_outbox.original_of(original text) returns jsonb language plpgsql stable as $$
+        "create or replace function conversion_outbox.original_of(original text, number integer) returns jsonb language plpgsql stable as $$
            begin raise exception using errcode = 'program_limit_exceeded', message = 'cannot be printed'; end $$;
          update conversion_outbox.event set depends_on = 'another' where business_id = 'monster'",
     )

@@ -92,7 +92,7 @@ async fn a_destination_that_only_one_of_two_workers_knows_gets_every_event() {
     rig.until_final().await;
     // As in a rolling deployment: the one does not know GA4 (yet, or any more).
     let meta_only = rig.work_with(Setup {
-        only_meta: true,
+        platforms: Some(&[conversion_outbox::destinations::Platform::Meta]),
         ..Setup::default()
     });
     let events: Vec<Value> = (0..60).map(|n| order(&format!("o-{n}"))).collect();

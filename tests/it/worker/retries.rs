@@ -150,7 +150,7 @@ async fn a_refund_follows_its_purchase_or_not_at_all() {
     let refund = |id: &str, of: &str| {
         with(
             order(id),
-            json!({ "event_name": "order_refunded", "depends_on": of }),
+            json!({ "event_name": "order_refunded", "depends_on": of, "value": 9.90 }),
         )
     };
     let hold = rig.fault(FaultKind::HoldBefore, Platform::Ga4, |fault| {

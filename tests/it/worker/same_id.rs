@@ -137,7 +137,7 @@ async fn a_retry_that_would_say_something_else_is_stopped() {
         .await;
     rig.pass(TimeDelta::hours(1));
     let worker = rig.work_with(Setup {
-        meta: "events = { order_paid = \"Subscribe\" }",
+        meta: "events = { order_paid = \"Contact\" }",
         ..Setup::default()
     });
     for id in ["order_paid:o-1", "order_paid:o-2"] {

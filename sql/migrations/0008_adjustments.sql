@@ -1,0 +1,95 @@
+-- Refunds and cancellations: which events take something back of another, in which order, and what is known of the other.
+set local role conversion_outbox_owner;
+
+-- Two refunds of one order may be written at once, and a platform that is told totals must hear them in one order. The
+-- number is drawn under a lock that lasts until the commit, so that the reversals before a given one never change any more.
+alter table conversion_outbox.event
+  add column reversal_no integer,
+  add constraint a_reversal_names_its_original check (reversal_no is null or depends_on is not null);
+comment on column conversion_outbox.event.reversal_no is 'For an event that takes something back of depends_on (its name ends in _refunded or _cancelled): its place among these, in the order of commits, from 1.';
+
+update conversion_outbox.event e
+   set reversal_no = n.number
+  from (select event_no, row_number() over (partition by depends_on order by event_no) as number
+          from conversion_outbox.event
+         where depends_on is not null and event_name ~ '_(refunded|cancell?ed)$') n
+ where e.event_no = n.event_no;
+
+create index reversal_of on conversion_outbox.event (depends_on, reversal_no) where reversal_no is not null;
+
+create function conversion_outbox.number_reversal() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  locks integer;
+begin
+  -- The same budget of locks as for repeats. Beyond it two racing refunds of one order may share a number; what was
+  -- written first then comes first.
+  locks := coalesce(substring(current_setting('conversion_outbox.twin_locks', true) from '^[0-9]{1,4}$'), '0')::integer;
+  if locks < 64 then
+    perform pg_advisory_xact_lock(hashtextextended(new.depends_on, 4243)),
+            set_config('conversion_outbox.twin_locks', (locks + 1)::text, true);
+  end if;
+  select coalesce(max(e.reversal_no), 0) + 1 into new.reversal_no
+    from conversion_outbox.event e
+   where e.depends_on = new.depends_on and e.reversal_no is not null;
+  return new;
+end
+$$;
+comment on function conversion_outbox.number_reversal is 'Gives a refund or cancellation its place among those of the same original. Waits for another transaction that is writing one right now.';
+
+-- After skip_repeat by its name: a repeat takes no number. Other events do not pass here at all.
+create trigger take_reversal_number before insert on conversion_outbox.event
+  for each row when (new.depends_on is not null and new.event_name ~ '_(refunded|cancell?ed)$')
+  execute function conversion_outbox.number_reversal();
+
+create function conversion_outbox.standings_of(event_no bigint) returns jsonb
+language sql stable
+as $$
+  select coalesce(jsonb_object_agg(d.destination, jsonb_build_object('state', d.state, 'reason', d.reason)), '{}')
+    from conversion_outbox.delivery d
+   where d.event_no = standings_of.event_no
+$$;
+comment on function conversion_outbox.standings_of is 'An event''s state and reason at each destination that has a delivery of it.';
+
+-- A set-returning function without side effects, so that the planner writes its one index probe into the claim itself.
+create function conversion_outbox.reversals_of(event_id text)
+returns table (reversals jsonb)
+language sql stable
+as $$
+  select jsonb_agg(jsonb_build_object(
+           'number', r.reversal_no, 'value', r.value::text, 'currency', r.currency,
+           'standings', conversion_outbox.standings_of(r.event_no)) order by r.reversal_no, r.event_no)
+    from conversion_outbox.event r
+   where r.depends_on = reversals_of.event_id and r.reversal_no is not null
+$$;
+comment on function conversion_outbox.reversals_of is 'One row: what was taken back of an event, in order, each with its state per destination; null when nothing was.';
+
+drop function conversion_outbox.original_of(text);
+
+create function conversion_outbox.original_of(original text, number integer) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_build_object(
+             'event_no', e.event_no, 'event_id', e.event_id, 'event_name', e.event_name, 'business_id', e.business_id,
+             'occurred_at', e.occurred_at, 'recorded_at', e.recorded_at, 'value', e.value::text, 'currency', e.currency,
+             'consent', e.consent, 'user_data', e.user_data, 'click_ids', e.click_ids,
+             'action_source', e.action_source, 'page_url', e.page_url,
+             'withdrawn', w.withdrawn, 'standings', conversion_outbox.standings_of(e.event_no), 'reversals', r.reversals,
+             'number', original_of.number)
+      from conversion_outbox.event e
+     cross join lateral conversion_outbox.withdrawn_signals(
+             e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+     cross join lateral conversion_outbox.reversals_of(e.event_id) r
+     where e.event_id = original);
+end
+$$;
+comment on function conversion_outbox.original_of is 'What is known of the event that another one adjusts, for the reversal of this number (null for an event that reverses nothing); null when that event is unknown.';
+
+revoke all on function conversion_outbox.number_reversal, conversion_outbox.standings_of, conversion_outbox.reversals_of, conversion_outbox.original_of
+  from public;
+grant execute on function conversion_outbox.standings_of, conversion_outbox.reversals_of, conversion_outbox.original_of
+  to conversion_outbox_worker;

@@ -1,0 +1,2 @@
+-- The held conversion actions and rules as they stand, for every worker to obey.
+select destination, rule, probe_at from conversion_outbox.rule_hold

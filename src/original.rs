@@ -1,0 +1,298 @@
+//! The event that another one adjusts: where it stands at each destination, and what is left of its value.
+//!
+//! Pure. A reversal (`order_refunded`, `order_cancelled`, …) takes back some of its original's value, or all of it when it
+//! names no value. The database numbers the reversals of one original in the order of their commits, so what is left after
+//! each of them is the same at every attempt.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::consent::Signal;
+use crate::event::{Columns, EventFault, OutboxEvent};
+use crate::money::{self, Money};
+use crate::outcome::{Reason, State};
+
+/// What the database knows of the event that another one adjusts.
+#[derive(Clone, Debug)]
+pub struct Original {
+    /// The event itself, or what is wrong with its row.
+    pub event: Result<OutboxEvent, EventFault>,
+    /// Signals taken back since it was written.
+    pub withdrawn: Vec<Signal>,
+    /// Its state at each destination that has a delivery of it.
+    pub standings: BTreeMap<String, Standing>,
+    /// All its reversals that are in the outbox, in their order; the asking event is one of them if it is a reversal.
+    pub reversals: Vec<Reversal>,
+    /// Where the asking event stands among the reversals, from 1; nothing for one that reverses nothing.
+    pub number: Option<i32>,
+}
+
+/// An event that takes back some of the value of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reversal {
+    /// Its place in the order of commits, from 1.
+    pub number: i32,
+    /// How much it takes back; all that is left where it says nothing.
+    pub money: Option<Money>,
+    /// Its state at each destination that has a delivery of it.
+    pub standings: BTreeMap<String, Standing>,
+}
+
+/// How one delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// What stands of a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Left {
+    /// This much; never nought after something was taken back.
+    Amount(Money),
+    /// All was taken back.
+    Nothing,
+    /// Something happened to a value that nobody named, or in another currency: it cannot be said.
+    Unknown,
+}
+
+impl Original {
+    /// What stood before the asking event, and what stands after it.
+    pub fn left(&self) -> (Left, Left) {
+        let money = self
+            .event
+            .as_ref()
+            .ok()
+            .and_then(|event| event.money.as_ref());
+        let number = self.number.unwrap_or(i32::MAX);
+        let until = |last: i32| {
+            let taken = self.reversals.iter().filter(move |one| one.number <= last);
+            left_of(money, taken)
+        };
+        (until(number - 1), until(number))
+    }
+
+    /// The reversals before the asking event.
+    pub fn earlier(&self) -> impl Iterator<Item = &Reversal> {
+        let number = self.number.unwrap_or(i32::MAX);
+        self.reversals.iter().filter(move |one| one.number < number)
+    }
+
+    /// The reversals after the asking event.
+    pub fn later(&self) -> impl Iterator<Item = &Reversal> {
+        let number = self.number.unwrap_or(i32::MAX);
+        self.reversals.iter().filter(move |one| one.number > number)
+    }
+
+    /// Reads what `original_of` in the database gives. The event's columns are in it under their own names.
+    pub fn read(value: &Value) -> Original {
+        Original {
+            event: event(value),
+            withdrawn: texts(&value["withdrawn"])
+                .filter_map(Signal::parse)
+                .collect(),
+            standings: standings(&value["standings"]),
+            reversals: reversals(&value["reversals"]),
+            number: value["number"].as_i64().and_then(|n| i32::try_from(n).ok()),
+        }
+    }
+}
+
+impl Standing {
+    /// Whether the event left the house, as far as anybody knows.
+    pub fn has_left(self) -> bool {
+        matches!(self.state, State::Accepted | State::Sent | State::Uncertain)
+    }
+}
+
+impl Left {
+    /// Whether all was taken back.
+    pub fn is_nothing(&self) -> bool {
+        *self == Left::Nothing
+    }
+}
+
+/// What stands of a value after these reversals.
+pub fn left_of<'a>(money: Option<&Money>, reversals: impl Iterator<Item = &'a Reversal>) -> Left {
+    let start = money.map_or(Left::Unknown, |money| Left::Amount(money.clone()));
+    reversals.fold(start, |left, reversal| match (left, &reversal.money) {
+        (_, None) | (Left::Nothing, _) => Left::Nothing,
+        (Left::Amount(before), Some(taken)) if before.currency == taken.currency => {
+            match money::less(&before.amount, &taken.amount) {
+                Some(amount) if money::is_nothing(&amount) => Left::Nothing,
+                Some(amount) => Left::Amount(Money { amount, ..before }),
+                None => Left::Unknown,
+            }
+        }
+        _ => Left::Unknown,
+    })
+}
+
+/// Reads the reversals of an event, as `reversals_of` in the database gives them.
+pub fn reversals(value: &Value) -> Vec<Reversal> {
+    let list = value.as_array().into_iter().flatten();
+    list.map(|one| Reversal {
+        number: one["number"]
+            .as_i64()
+            .and_then(|n| i32::try_from(n).ok())
+            .unwrap_or(i32::MAX),
+        money: money_of(one),
+        standings: standings(&one["standings"]),
+    })
+    .collect()
+}
+
+/// A reversal that names an amount nobody can read takes back nothing that could be computed: an amount in no currency.
+fn money_of(value: &Value) -> Option<Money> {
+    Some(Money {
+        amount: money::amount(value["value"].as_str()?)?,
+        currency: crate::currency::parse(value["currency"].as_str()?)?,
+    })
+}
+
+fn standings(value: &Value) -> BTreeMap<String, Standing> {
+    let fields = value.as_object().into_iter().flatten();
+    fields
+        .filter_map(|(destination, standing)| {
+            let state = State::parse(standing["state"].as_str()?)?;
+            let reason = standing["reason"].as_str().and_then(Reason::parse);
+            Some((destination.clone(), Standing { state, reason }))
+        })
+        .collect()
+}
+
+fn event(value: &Value) -> Result<OutboxEvent, EventFault> {
+    let text = |key: &str| value[key].as_str().map(str::to_owned);
+    let time = |column| {
+        value[column]
+            .as_str()
+            .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
+            .map(|time| time.with_timezone(&Utc))
+            .ok_or(EventFault {
+                column,
+                rule: "must be a time within the calendar",
+            })
+    };
+    OutboxEvent::parse(Columns {
+        event_no: value["event_no"].as_i64().unwrap_or_default(),
+        event_id: text("event_id").unwrap_or_default(),
+        event_name: text("event_name").unwrap_or_default(),
+        business_id: text("business_id").unwrap_or_default(),
+        occurred_at: time("occurred_at")?,
+        recorded_at: time("recorded_at")?,
+        value: text("value"),
+        currency: text("currency"),
+        consent: value["consent"].clone(),
+        user_data: value["user_data"].clone(),
+        click_ids: value["click_ids"].clone(),
+        properties: Value::Null,
+        action_source: text("action_source"),
+        page_url: text("page_url"),
+        ..Columns::default()
+    })
+}
+
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn euro(amount: &str) -> Money {
+        Money {
+            amount: amount.parse().expect("digits"),
+            currency: crate::currency::parse("EUR").expect("a currency"),
+        }
+    }
+
+    fn taking(number: i32, money: Option<Money>) -> Reversal {
+        Reversal {
+            number,
+            money,
+            standings: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_left_shrinks_to_nothing_and_stays_there() {
+        let steps = [
+            (Some(euro("62.5")), Left::Amount(euro("67.4"))),
+            (Some(euro("7.40")), Left::Amount(euro("60"))),
+            (Some(euro("100")), Left::Nothing),
+            (Some(euro("1")), Left::Nothing),
+        ];
+        let mut so_far = Vec::new();
+        for (n, (taken, left)) in (1..).zip(steps) {
+            so_far.push(taking(n, taken));
+            assert_eq!(left_of(Some(&euro("129.90")), so_far.iter()), left);
+        }
+    }
+
+    #[test]
+    fn a_reversal_without_a_value_takes_all_even_of_what_nobody_named() {
+        let all = [taking(1, None)];
+        assert_eq!(left_of(Some(&euro("5")), all.iter()), Left::Nothing);
+        assert_eq!(left_of(None, all.iter()), Left::Nothing);
+        let some = [taking(1, Some(euro("1")))];
+        assert_eq!(left_of(None, some.iter()), Left::Unknown);
+    }
+
+    #[test]
+    fn another_currency_leaves_it_unknown() {
+        let dollars = Money {
+            currency: crate::currency::parse("USD").expect("a currency"),
+            ..euro("1")
+        };
+        let reversals = [taking(1, Some(dollars)), taking(2, Some(euro("1")))];
+        assert_eq!(left_of(Some(&euro("5")), reversals.iter()), Left::Unknown);
+    }
+
+    #[test]
+    fn the_order_decides_what_stood_before() {
+        let original = Original::read(&serde_json::json!({
+            "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
+            "occurred_at": "2026-11-20T10:00:00.5+00:00", "recorded_at": "2026-11-20T10:00:01+00:00",
+            "value": "100", "currency": "EUR", "consent": {"decision": {}}, "number": 2,
+            "standings": {"meta": {"state": "accepted", "reason": null}},
+            "reversals": [
+                {"number": 1, "value": "30", "currency": "EUR", "standings": {}},
+                {"number": 2, "value": "20", "currency": "EUR", "standings": {}},
+                {"number": 3, "value": null, "currency": null, "standings": {"ga4": {"state": "sent", "reason": null}}}]
+        }));
+        let (before, after) = original.left();
+        assert_eq!(
+            (before, after),
+            (Left::Amount(euro("70")), Left::Amount(euro("50")))
+        );
+        assert_eq!(original.earlier().count(), 1);
+        assert!(original.later().all(|one| one.standings["ga4"].has_left()));
+        assert_eq!(original.event.expect("a good row").money, Some(euro("100")));
+        assert_eq!(original.standings["meta"].state, State::Accepted);
+    }
+
+    proptest! {
+        /// In whatever parts something is taken back, what is left is what the whole of them leaves.
+        #[test]
+        fn parts_are_as_good_as_their_sum(whole in 1_u64..1_000_000, parts in proptest::collection::vec(1_u64..100_000, 1..8)) {
+            let cents = |n: u64| euro(&format!("{}.{:02}", n / 100, n % 100));
+            let sum: u64 = parts.iter().sum();
+            let apart: Vec<Reversal> = (1..).zip(&parts).map(|(n, part)| taking(n, Some(cents(*part)))).collect();
+            let together = [taking(1, Some(cents(sum)))];
+            prop_assert_eq!(
+                left_of(Some(&cents(whole)), apart.iter()),
+                left_of(Some(&cents(whole)), together.iter())
+            );
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What token endpoints answer, and what is made of it. The exchange itself is tested against the emulators.
+
+use url::Url;
+
+use super::*;
+
+fn read(status: u16, body: &str) -> Result<Granted, TokenError> {
+    read_answer(&Reply {
+        status,
+        headers: Vec::new(),
+        body: body.as_bytes().to_vec(),
+    })
+}
+
+#[test]
+fn a_token_is_read_with_its_lifetime() {
+    let granted = read(
+        200,
+        r#"{"access_token":"ya29.x","expires_in":3599,"token_type":"Bearer"}"#,
+    )
+    .expect("a token");
+    assert_eq!(
+        (granted.access_token.as_str(), granted.expires_in),
+        ("ya29.x", Some(3599))
+    );
+}
+
+#[test]
+fn refusals_need_a_person_and_failures_do_not() {
+    for (status, body, code) in [
+        (
+            400,
+            r#"{"error":"invalid_grant","error_description":"Token has been revoked."}"#,
+            "invalid_grant",
+        ),
+        (401, r#"{"error":"invalid_client"}"#, "invalid_client"),
+        (403, "<html>", "status 403"),
+        (
+            400,
+            r#"{"error":"jane@example.com was not found"}"#,
+            "status 400",
+        ),
+    ] {
+        match read(status, body) {
+            Err(TokenError::Refused { code: said }) => assert_eq!(said, code),
+            other => panic!("{status}: {:?}", other.err()),
+        }
+    }
+    for (status, body) in [
+        (500, ""),
+        (503, r#"{"error":"backend"}"#),
+        (429, ""),
+        (408, ""),
+        (400, r#"{"error":"temporarily_unavailable"}"#),
+        (200, "not json"),
+        (200, r#"{"access_token":""}"#),
+        (200, r#"{"access_token":"two\nlines"}"#),
+    ] {
+        assert!(
+            matches!(read(status, body), Err(TokenError::Unavailable(_))),
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_is_none_is_told_without_its_content() {
+    let url = Url::parse("https://oauth2.googleapis.com/token").expect("a URL");
+    for key in [
+        "canary",
+        "{}",
+        r#"{"client_email":"a@b","private_key":"canary"}"#,
+    ] {
+        let error =
+            assertion::signed(&Secret::new(key), "s", &url, Utc::now()).expect_err("no key");
+        assert!(!TokenError::Key(error).to_string().contains("canary"));
+    }
+}
+
+#[test]
+fn the_fingerprint_changes_with_any_of_the_secrets() {
+    let of = |secrets: [&str; 2]| fingerprint(&secrets.map(Secret::new));
+    assert_eq!(of(["a", "b"]), of(["a", "b"]));
+    assert_ne!(of(["a", "b"]), of(["a", "c"]));
+    assert_ne!(of(["a", "b"]), of(["b", "a"]));
+}

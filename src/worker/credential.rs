@@ -1,0 +1,74 @@
+//! What a destination's requests are signed with: a token that lies in a file, or one that is asked for.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Shared;
+use crate::config::secret::{CredentialSource, SecretError};
+use crate::destinations::Credentials;
+use crate::token::{Token, TokenError, TokenSource};
+
+/// The credential of one destination.
+#[derive(Debug)]
+pub(super) enum Credential {
+    /// Sent as it is.
+    Lying(Mutex<CredentialSource>),
+    /// Exchanged for short-lived tokens.
+    Exchanged(TokenSource),
+}
+
+impl Credential {
+    /// Reads it for the first time.
+    pub(super) fn open(credentials: Credentials<'_>) -> Result<Credential, SecretError> {
+        credentials.check()?;
+        match credentials {
+            Credentials::Secret(secret) => {
+                let source = CredentialSource::open(secret.clone())?;
+                Ok(Credential::Lying(Mutex::new(source)))
+            }
+            Credentials::OAuth(oauth) => Ok(Credential::Exchanged(TokenSource::new(oauth.clone()))),
+        }
+    }
+
+    /// What the next request is signed with.
+    pub(super) async fn token(&self, shared: &Shared) -> Result<Token, TokenError> {
+        match self {
+            Credential::Lying(source) => {
+                let secret = lock(source).current().clone();
+                let fingerprint = secret.fingerprint();
+                Ok(Token {
+                    secret,
+                    fingerprint,
+                })
+            }
+            Credential::Exchanged(source) => source.token(&shared.sender, shared.clock.now()).await,
+        }
+    }
+
+    /// A platform refused this token. Returns whether another one can be asked for.
+    pub(super) async fn refuse(&self, token: &Token) -> bool {
+        match self {
+            Credential::Lying(_) => false,
+            Credential::Exchanged(source) => {
+                source.forget(&token.secret).await;
+                true
+            }
+        }
+    }
+
+    /// Reads the credential again and gives its fingerprint; nothing where it cannot be read now.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        match self {
+            Credential::Lying(source) => {
+                let mut source = lock(source);
+                // One that cannot be read counts as unchanged.
+                drop(source.reload());
+                Some(source.current().fingerprint())
+            }
+            Credential::Exchanged(source) => source.fingerprint().ok(),
+        }
+    }
+}
+
+fn lock(source: &Mutex<CredentialSource>) -> MutexGuard<'_, CredentialSource> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,209 @@
+//! One request and its answer: token, spans, metrics. Not for what becomes of the events in it.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tracing::Span;
+
+use super::Shared;
+use super::lane::{Job, Lane};
+use crate::destinations::{HttpRequest, Item, Reply};
+use crate::outcome::{Answer, Hold, Notice, Outcome};
+use crate::send::SendError;
+use crate::telemetry::context::RowContext;
+use crate::telemetry::spans;
+use crate::token::{Token, TokenError};
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// What the answer says.
+    pub answer: Answer,
+    /// HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// When it was sent.
+    pub tried_at: DateTime<Utc>,
+    /// How long it took.
+    pub took: Duration,
+    /// Of the credential it was signed with; none where it could not be read.
+    pub fingerprint: Option<String>,
+    /// Each event's trace and span, in the order of the jobs.
+    pub traces: Vec<(Option<RowContext>, Span)>,
+}
+
+/// A question or a request that came back, or why not.
+pub(super) struct Answered {
+    /// The answer, or how far it got.
+    pub reply: Result<Reply, SendError>,
+    /// What it was signed with.
+    pub token: Token,
+}
+
+/// Sends the jobs in one request.
+pub(super) async fn exchange(lane: &Lane, jobs: &[Job], shared: &Shared) -> Exchange {
+    let settings = &lane.destination.settings;
+    let items: Vec<&Item> = jobs.iter().map(|job| &job.sendable.item).collect();
+    let request = settings.request(&lane.destination.base_url, &items);
+    let traces = traces(lane, jobs, shared);
+    let parents: Vec<Span> = traces.iter().map(|(_, span)| span.clone()).collect();
+    let tried_at = shared.clock.now();
+    let started = Instant::now();
+
+    let answered = signed(lane, request, &parents, shared, |reply| {
+        let answer = settings.classify(reply, &items);
+        answer.verdict == crate::outcome::Verdict::All(Outcome::Hold(Hold::Credential))
+    })
+    .await;
+
+    let (answer, status, fingerprint) = match answered {
+        Ok(Answered { reply, token }) => {
+            let status = reply.as_ref().ok().map(|reply| reply.status);
+            let answer = match &reply {
+                Ok(reply) => settings.classify(reply, &items),
+                Err(error) => unanswered(*error),
+            };
+            (answer, status, Some(token.fingerprint))
+        }
+        Err(error) => (untokened(&error), None, lane.credential.fingerprint()),
+    };
+    if let Some(notice) = answer.notice {
+        report_notice(lane, notice, answer.code.as_deref());
+    }
+    Exchange {
+        answer,
+        status,
+        tried_at,
+        took: started.elapsed(),
+        fingerprint,
+        traces,
+    }
+}
+
+/// Sends a request with a token, and once more with a new one if `is_stale` says that the platform refused the token and
+/// another can be asked for: a token may be revoked before its time.
+pub(super) async fn signed(
+    lane: &Lane,
+    request: HttpRequest,
+    parents: &[Span],
+    shared: &Shared,
+    is_stale: impl Fn(&Reply) -> bool,
+) -> Result<Answered, TokenError> {
+    let mut is_first = true;
+    loop {
+        let token = lane.credential.token(shared).await?;
+        let reply = once(lane, request.clone(), &token, parents, shared).await;
+        let is_refused = reply.as_ref().is_ok_and(&is_stale);
+        if is_refused && lane.credential.refuse(&token).await && is_first {
+            is_first = false;
+            continue;
+        }
+        return Ok(Answered { reply, token });
+    }
+}
+
+async fn once(
+    lane: &Lane,
+    request: HttpRequest,
+    token: &Token,
+    parents: &[Span],
+    shared: &Shared,
+) -> Result<Reply, SendError> {
+    let span = spans::request(request.method.as_str(), &request.url, parents);
+    let host = request.url.host_str().unwrap_or_default().to_owned();
+    let in_flight = lane.metrics.in_flight();
+    let started = Instant::now();
+    let reply = shared
+        .sender
+        .send(request, &token.secret, lane.destination.request_timeout)
+        .await;
+    let took = started.elapsed();
+    drop(in_flight);
+    lane.took(took);
+    let status = reply.as_ref().ok().map(|reply| reply.status);
+    let error_type = reply.as_ref().err().map(|error| error.as_str());
+    spans::answered(&span, status, error_type);
+    lane.metrics.answered(&host, status, error_type, took);
+    reply
+}
+
+fn unanswered(error: SendError) -> Answer {
+    let outcome = match error {
+        SendError::Connect => Outcome::Retry {
+            after: None,
+            delivered: false,
+        },
+        SendError::Credential => Outcome::Hold(Hold::Credential),
+        SendError::Timeout | SendError::Broken => Outcome::Ambiguous,
+    };
+    Answer::all(outcome).code(error.as_str())
+}
+
+/// Without a token nothing was sent. A token endpoint that is down is a destination that is down.
+fn untokened(error: &TokenError) -> Answer {
+    match error {
+        TokenError::Unavailable(_) => Answer::all(Outcome::Retry {
+            after: None,
+            delivered: false,
+        })
+        .code("token_endpoint"),
+        TokenError::Refused { code } => {
+            Answer::all(Outcome::Hold(Hold::Credential)).code(code.as_str())
+        }
+        TokenError::Secret(_) | TokenError::Key(_) => {
+            Answer::all(Outcome::Hold(Hold::Credential)).code("credential")
+        }
+    }
+}
+
+/// Tells an operator what the platform says beside the verdict.
+pub(super) fn report_notice(lane: &Lane, notice: Notice, code: Option<&str>) {
+    let advice = match notice {
+        Notice::VersionWarning => {
+            "the platform warns that this API version is about to end: configure a newer one"
+        }
+        Notice::CountMismatch => {
+            "the platform counted other than what was sent: compare in its events manager"
+        }
+        Notice::UnrecognisedCode => {
+            "the platform answered with a code that is not known: look at the delivery's error_code"
+        }
+        Notice::WrongAddress => "the address is not the platform's: check base_url",
+        Notice::ConsentRefused => {
+            "the platform says that events lack the consent it needs: compare the consent column with what your banner asks"
+        }
+        Notice::BadRequestForm => {
+            "the platform cannot read the form of the request: this is a defect, please report it with the delivery's error_code"
+        }
+    };
+    tracing::warn!(
+        destination = lane.destination.name,
+        notice = notice.as_str(),
+        code,
+        advice,
+        "notice from the platform"
+    );
+}
+
+fn traces(lane: &Lane, jobs: &[Job], shared: &Shared) -> Vec<(Option<RowContext>, Span)> {
+    jobs.iter()
+        .map(|job| {
+            let row = RowContext::parse(
+                job.event.traceparent.as_deref(),
+                job.event.tracestate.as_deref(),
+            );
+            let attempt = u32::try_from(job.prior.tries).unwrap_or(0) + 1;
+            let span = spans::process(
+                &spans::Delivery {
+                    destination: &lane.destination.name,
+                    event_id: &job.event.event_id,
+                    business_id: &job.event.business_id,
+                    event_type: &job.event.event_name,
+                    attempt,
+                    row: row.as_ref(),
+                },
+                shared.relation,
+            );
+            (row, span)
+        })
+        .collect()
+}

@@ -1,0 +1,150 @@
+//! One conversion rule that does not work is held by itself; the rest of its destination goes on.
+
+use chrono::TimeDelta;
+use conversion_outbox::destinations::Platform as Destination;
+use conversion_outbox::sandbox::Platform;
+use conversion_outbox::sandbox::linkedin::ConversionRule;
+
+use crate::rig::{AD_ACCOUNT, LEAD_RULE, RULE, Rig, Setup, lead, order};
+
+const HELD: &str = "exists (select from conversion_outbox.rule_hold where rule = '104012')";
+
+/// What LinkedIn knows of the two rules.
+fn rules(rig: &Rig, orders: bool, leads: bool) {
+    rig.sandbox.linkedin(|world| {
+        for (id, enabled) in [(RULE, orders), (LEAD_RULE, leads)] {
+            world.add_rule(ConversionRule {
+                enabled,
+                ..ConversionRule::new(id, AD_ACCOUNT)
+            });
+        }
+    });
+}
+
+fn linkedin() -> Setup {
+    Setup::only(&[Destination::LinkedIn])
+}
+
+async fn state(rig: &Rig, event_id: &str) -> String {
+    rig.state("linkedin", event_id).await
+}
+
+#[tokio::test]
+async fn a_rule_that_is_off_holds_its_events_and_no_others() {
+    let rig = Rig::new().await;
+    rules(&rig, false, true);
+    let worker = rig.work_with(linkedin());
+    rig.insert(&[order("o-1"), order("o-2"), lead("l-1"), lead("l-2")])
+        .await;
+    for id in ["lead_created:l-1", "lead_created:l-2"] {
+        rig.until_state("linkedin", id, "accepted").await;
+    }
+    rig.until(HELD).await;
+    rig.until_state("linkedin", "order_paid:o-1", "pending/rule_held")
+        .await;
+    let told: String = rig
+        .one("select concat_ws(' ', reason, code, advice is not null) from conversion_outbox.rule_hold")
+        .await;
+    assert_eq!(told, "rule rule_disabled t");
+
+    // What comes meanwhile is not even tried.
+    let before = rig.arrived(Platform::LinkedIn).len();
+    rig.insert(&[order("o-3"), lead("l-3")]).await;
+    rig.until_state("linkedin", "order_paid:o-3", "pending/rule_held")
+        .await;
+    rig.until_state("linkedin", "lead_created:l-3", "accepted")
+        .await;
+    assert_eq!(rig.arrived(Platform::LinkedIn).len(), before + 1);
+    let attempts: i64 = rig
+        .one("select sum(attempts)::bigint from conversion_outbox.delivery where state = 'pending'")
+        .await;
+    assert_eq!(attempts, 0, "nothing is burned");
+
+    // A probe every five minutes; when the rule is on again, all go.
+    rig.pass(TimeDelta::minutes(6));
+    rig.until("(select max(tries) from conversion_outbox.delivery) >= 2")
+        .await;
+    rules(&rig, true, true);
+    rig.pass(TimeDelta::minutes(6));
+    rig.until_final().await;
+    for id in ["order_paid:o-1", "order_paid:o-2", "order_paid:o-3"] {
+        assert_eq!(state(&rig, id).await, "accepted", "{id}");
+    }
+    assert!(!rig.one::<bool>(&format!("select {HELD}")).await);
+    assert_eq!(rig.doubles(), 0);
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_person_may_lift_the_hold_of_one_rule() {
+    let rig = Rig::new().await;
+    rules(&rig, false, true);
+    let worker = rig.work_with(linkedin());
+    rig.insert(&[order("o-1")]).await;
+    rig.until(HELD).await;
+    rig.until_state("linkedin", "order_paid:o-1", "pending/rule_held")
+        .await;
+    rules(&rig, true, true);
+    assert!(
+        rig.one::<Option<bool>>(
+            "select conversion_outbox.resume_destination('linkedin', 'another')"
+        )
+        .await
+        .is_none()
+    );
+    assert!(
+        rig.one::<bool>("select conversion_outbox.resume_destination('linkedin', '104012')")
+            .await
+    );
+    rig.until_state("linkedin", "order_paid:o-1", "accepted")
+        .await;
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn another_worker_obeys_the_hold_of_a_rule() {
+    let rig = Rig::new().await;
+    rules(&rig, false, true);
+    let first = rig.work_with(linkedin());
+    rig.insert(&[order("o-1")]).await;
+    rig.until(HELD).await;
+    first.drain().await;
+    let tried = rig.arrived(Platform::LinkedIn).len();
+    let second = rig.work_with(linkedin());
+    rig.until("exists (select from conversion_outbox.destination where last_seen_at > held_since or held_since is null)")
+        .await;
+    rig.insert(&[lead("l-1")]).await;
+    rig.until_state("linkedin", "lead_created:l-1", "accepted")
+        .await;
+    // A second later it has read the holds at least once.
+    rig.insert(&[order("o-2")]).await;
+    rig.until_state("linkedin", "order_paid:o-2", "pending/rule_held")
+        .await;
+    assert!(rig.arrived(Platform::LinkedIn).len() <= tried + 2);
+    second.drain().await;
+}
+
+#[tokio::test]
+async fn when_no_rule_lets_us_in_it_is_the_account() {
+    let rig = Rig::new().await;
+    rig.sandbox
+        .linkedin(|world| world.add_rule(ConversionRule::new("999", AD_ACCOUNT)));
+    let worker = rig.work_with(linkedin());
+    rig.insert(&[order("o-1"), lead("l-1")]).await;
+    rig.until(
+        "exists (select from conversion_outbox.destination where hold_reason = 'permission')",
+    )
+    .await;
+    assert_eq!(
+        rig.one::<i64>("select count(*) from conversion_outbox.rule_hold")
+            .await,
+        2
+    );
+    rules(&rig, true, true);
+    rig.run("select conversion_outbox.resume_destination('linkedin')")
+        .await;
+    rig.until_final().await;
+    assert_eq!(state(&rig, "order_paid:o-1").await, "accepted");
+    assert_eq!(state(&rig, "lead_created:l-1").await, "accepted");
+    worker.drain().await;
+}
