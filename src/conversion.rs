@@ -65,6 +65,9 @@ pub struct Adjusted<'a> {
     pub before: &'a Left,
     /// What stands after it.
     pub after: &'a Left,
+    /// When this adjustment happened, in whole seconds; always after the event itself and all adjustments before. Nothing for
+    /// an event that merely follows.
+    pub changed_at: Option<DateTime<Utc>>,
 }
 
 /// Click and browser ids, each in the form its platform documents.

@@ -325,6 +325,7 @@ fn build(
             page_url: of.page_url.as_deref(),
             before,
             after,
+            changed_at: original.changed_at(),
         })
     });
     let permitted = permit.over(&case.event);

@@ -29,6 +29,7 @@ pub mod token;
 pub mod worker;
 
 pub mod db;
+pub mod doctor;
 pub mod preview;
 pub mod telemetry;
 

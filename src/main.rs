@@ -7,16 +7,21 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use conversion_outbox::cli::Cli;
 use conversion_outbox::cli::check::UnusableSecrets;
+use conversion_outbox::cli::doctor::Unwell;
 use conversion_outbox::config::fault::Faults;
 use conversion_outbox::config::secret::SecretError;
 use conversion_outbox::db::dial::OpenError;
 use conversion_outbox::db::error::DatabaseError;
 use conversion_outbox::db::migrate::{MigrateError, SchemaError};
+use conversion_outbox::doctor::Blame;
 #[cfg(feature = "sandbox")]
 use conversion_outbox::sandbox::postgres::PostgresError;
 
 /// The command was understood and failed.
 const FAILED: u8 = 1;
+
+/// The command did its work and found something wrong.
+const FINDINGS: u8 = 3;
 
 /// Something this program depends on is not there: `EX_UNAVAILABLE` of BSD's `sysexits.h`.
 const UNAVAILABLE: u8 = 69;
@@ -69,6 +74,13 @@ fn code_of(cause: &(dyn Error + 'static)) -> Option<u8> {
         || cause.is::<UnusableSecrets>();
     if is_config {
         return Some(BAD_CONFIG);
+    }
+    if let Some(unwell) = cause.downcast_ref::<Unwell>() {
+        return Some(match unwell.blame {
+            Blame::Finding => FINDINGS,
+            Blame::Unavailable => UNAVAILABLE,
+            Blame::Configuration => BAD_CONFIG,
+        });
     }
     #[cfg(feature = "sandbox")]
     if let Some(PostgresError::NotInstalled { .. } | PostgresError::NoAccount) =

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use serde_json::Value;
 
 use crate::consent::Signal;
@@ -34,6 +34,8 @@ pub struct Original {
 pub struct Reversal {
     /// Its place in the order of commits, from 1.
     pub number: i32,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
     /// How much it takes back; all that is left where it says nothing.
     pub money: Option<Money>,
     /// Its state at each destination that has a delivery of it.
@@ -74,6 +76,24 @@ impl Original {
             left_of(money, taken)
         };
         (until(number - 1), until(number))
+    }
+
+    /// When the asking event changed the original, in whole seconds: when it happened, but always after the original and after
+    /// every reversal before it. A platform that is told totals goes by this time, and ignores what is no newer.
+    pub fn changed_at(&self) -> Option<DateTime<Utc>> {
+        let whole = |time: DateTime<Utc>| time.with_nanosecond(0).unwrap_or(time);
+        let number = self.number?;
+        let start = whole(self.event.as_ref().ok()?.occurred_at);
+        let mut until_now: Vec<&Reversal> = self
+            .reversals
+            .iter()
+            .filter(|one| one.number <= number)
+            .collect();
+        until_now.sort_by_key(|one| one.number);
+        let changed_at = until_now.iter().fold(start, |last, one| {
+            whole(one.occurred_at).max(last + TimeDelta::seconds(1))
+        });
+        Some(changed_at)
     }
 
     /// The reversals before the asking event.
@@ -140,6 +160,7 @@ pub fn reversals(value: &Value) -> Vec<Reversal> {
             .as_i64()
             .and_then(|n| i32::try_from(n).ok())
             .unwrap_or(i32::MAX),
+        occurred_at: time_of(&one["occurred_at"]).unwrap_or_default(),
         money: money_of(one),
         standings: standings(&one["standings"]),
     })
@@ -168,14 +189,10 @@ fn standings(value: &Value) -> BTreeMap<String, Standing> {
 fn event(value: &Value) -> Result<OutboxEvent, EventFault> {
     let text = |key: &str| value[key].as_str().map(str::to_owned);
     let time = |column| {
-        value[column]
-            .as_str()
-            .and_then(|text| DateTime::parse_from_rfc3339(text).ok())
-            .map(|time| time.with_timezone(&Utc))
-            .ok_or(EventFault {
-                column,
-                rule: "must be a time within the calendar",
-            })
+        time_of(&value[column]).ok_or(EventFault {
+            column,
+            rule: "must be a time within the calendar",
+        })
     };
     OutboxEvent::parse(Columns {
         event_no: value["event_no"].as_i64().unwrap_or_default(),
@@ -194,6 +211,11 @@ fn event(value: &Value) -> Result<OutboxEvent, EventFault> {
         page_url: text("page_url"),
         ..Columns::default()
     })
+}
+
+fn time_of(value: &Value) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
+    Some(time.with_timezone(&Utc))
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
@@ -219,9 +241,35 @@ mod tests {
     fn taking(number: i32, money: Option<Money>) -> Reversal {
         Reversal {
             number,
+            occurred_at: DateTime::default(),
             money,
             standings: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn changes_follow_one_another_in_time_whatever_the_rows_say() {
+        let second = |number: &str| format!("2026-11-20T10:00:{number}+00:00");
+        let mut original = Original::read(&serde_json::json!({
+            "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
+            "occurred_at": second("05.9"), "recorded_at": second("06"), "consent": {"decision": {}},
+            "reversals": [
+                {"number": 1, "occurred_at": second("05.1"), "standings": {}},
+                {"number": 2, "occurred_at": second("09.7"), "standings": {}},
+                {"number": 3, "occurred_at": second("09.2"), "standings": {}},
+                {"number": 4, "occurred_at": second("00"), "standings": {}}]
+        }));
+        for (number, at) in [(1, "06"), (2, "09"), (3, "10"), (4, "11")] {
+            original.number = Some(number);
+            let expected = DateTime::parse_from_rfc3339(&second(at)).expect("a time");
+            assert_eq!(
+                original.changed_at(),
+                Some(expected.with_timezone(&Utc)),
+                "{number}"
+            );
+        }
+        original.number = None;
+        assert_eq!(original.changed_at(), None);
     }
 
     #[test]

@@ -11,9 +11,6 @@ use url::Url;
 use crate::config::secret::Secret;
 use crate::destinations::{Credential, HttpRequest, Method, Reply};
 
-/// Answers are read this far, in bytes; no platform's answer about one request is near it.
-const BODY_MAX: usize = 64 * 1024;
-
 /// Sends requests. Cheap to clone; connections are shared.
 #[derive(Clone, Debug)]
 pub struct Sender {
@@ -153,14 +150,14 @@ async fn read(mut response: reqwest::Response) -> Result<Reply, SendError> {
         body: Vec::new(),
     };
     let mut read = BytesMut::new();
-    while read.len() < BODY_MAX {
+    while read.len() < Reply::BODY_MAX {
         match response.chunk().await {
             Ok(Some(chunk)) => read.extend_from_slice(&chunk),
             Ok(None) => break,
             Err(_) => return Err(SendError::Broken),
         }
     }
-    read.truncate(BODY_MAX);
+    read.truncate(Reply::BODY_MAX);
     reply.body = read.into();
     Ok(reply)
 }

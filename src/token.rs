@@ -169,6 +169,15 @@ impl TokenSource {
     }
 }
 
+/// Whether a token could be asked for: every secret can be read, and a service account's key signs. Asks nobody.
+pub fn try_out(oauth: &OAuth, now: DateTime<Utc>) -> Result<(), TokenError> {
+    let secrets = oauth.load()?;
+    if let (Grant::ServiceAccount { .. }, [key]) = (&oauth.grant, secrets.as_slice()) {
+        assertion::signed(key, oauth.scope, &oauth.token_url, now).map_err(TokenError::Key)?;
+    }
+    Ok(())
+}
+
 /// Reads a token endpoint's answer. Source: RFC 6749, sections 5.1 and 5.2; what is transient beyond 5xx by google-auth,
 /// `_can_retry`.
 fn read_answer(reply: &Reply) -> Result<Granted, TokenError> {

@@ -59,7 +59,7 @@ returns table (reversals jsonb)
 language sql stable
 as $$
   select jsonb_agg(jsonb_build_object(
-           'number', r.reversal_no, 'value', r.value::text, 'currency', r.currency,
+           'number', r.reversal_no, 'occurred_at', r.occurred_at, 'value', r.value::text, 'currency', r.currency,
            'standings', conversion_outbox.standings_of(r.event_no)) order by r.reversal_no, r.event_no)
     from conversion_outbox.event r
    where r.depends_on = reversals_of.event_id and r.reversal_no is not null

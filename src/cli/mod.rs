@@ -5,6 +5,7 @@
 pub mod check;
 mod completions;
 mod destinations;
+pub mod doctor;
 mod healthcheck;
 mod migrate;
 mod output;
@@ -73,6 +74,12 @@ enum Command {
     /// Commands about destinations.
     #[command(subcommand)]
     Destinations(destinations::Command),
+    /// Look at everything that has to be right before events can leave: configuration, secrets, database, and with
+    /// --online the platforms.
+    ///
+    /// A check that fails gives exit code 3; 69 if the database or a platform gives no answer, 78 if the configuration or a
+    /// secret is wrong. Warnings alone give 0.
+    Doctor(doctor::Args),
     /// Ask the worker running on this machine whether it is well, for exec probes and compose.
     Healthcheck(healthcheck::Args),
     /// Play a trading day on a private PostgreSQL and emulated platforms, and compare what was counted.
@@ -118,6 +125,7 @@ impl Cli {
             Command::Preview(args) => preview::run(&args, &file),
             Command::Status(args) => status::run(&args, &file),
             Command::Destinations(command) => destinations::run(command, &file),
+            Command::Doctor(args) => doctor::run(&args, &file),
             Command::Healthcheck(args) => healthcheck::run(&args, &file),
             #[cfg(feature = "sandbox")]
             Command::Demo(args) => block_on(sandbox::demo(args)),

@@ -55,6 +55,11 @@ impl Faults {
         }
     }
 
+    /// The file they were found in.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The faults in the order of the report.
     pub fn list(&self) -> &[Fault] {
         &self.list

@@ -9,7 +9,7 @@ use crate::destinations::{Platform, Reversals, Settings};
 use crate::event::is_reversal;
 
 /// The events that platforms have names for by themselves.
-const USUAL: [&str; 8] = [
+pub(crate) const USUAL: [&str; 8] = [
     "lead_created",
     "lead_qualified",
     "booking_confirmed",

@@ -26,6 +26,8 @@ use read::{Reader, read_config};
 use surroundings::{HttpConfig, IdentityConfig, TelemetryConfig};
 use worker::WorkerConfig;
 
+pub(crate) use mapping::USUAL;
+
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {

@@ -58,7 +58,7 @@ fn the_sample_is_the_default() {
         .iter()
         .map(|destination| destination.name.as_str())
         .collect();
-    assert_eq!(names, ["meta", "ga4"]);
+    assert_eq!(names, ["meta", "ga4", "google", "google-ads", "linkedin"]);
     assert_eq!(sample.worker, WorkerConfig::default());
     assert_eq!(sample.http, HttpConfig::default());
 }
@@ -80,6 +80,15 @@ fn the_documented_defaults_are_the_defaults() {
         "routes",
         "on_ambiguous",
         "allow_test_event_code",
+        "login_account",
+        "login_customer_id",
+        "event_source",
+        "merchant_id",
+        "merchant_feed_label",
+        "merchant_feed_language",
+        "quota_project",
+        "adjusts_destination",
+        "oauth",
     ];
     let uncommented: String = SAMPLE
         .lines()

@@ -20,7 +20,10 @@ use crate::conversion::Conversion;
 use crate::identity::Family;
 use crate::outcome::{Answer, Hold, Notice, Outcome};
 
+mod probe;
 mod settings;
+
+pub use probe::{classify_probe, in_debug_view, probe};
 pub use settings::{Mode, Settings, is_event_name};
 
 // --- needs ---

@@ -14,6 +14,7 @@ use crate::money::Money;
 use crate::original::Left;
 
 pub(super) mod answer;
+pub mod probe;
 
 /// Google uses what it gets for advertising, and click ids come from advertising storage on the device. Sending what
 /// `ad_user_data` refuses is not left to Google's own consent fields: it does not leave at all.

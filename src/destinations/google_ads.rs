@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -18,8 +18,10 @@ use crate::conversion::{Adjusted, Conversion};
 use crate::identity::{Family, Identity};
 
 mod classify;
+pub mod probe;
 mod settings;
 
+pub use super::google::Merchant;
 pub use classify::classify;
 pub use settings::{Settings, version_ends};
 
@@ -89,6 +91,11 @@ pub fn request(settings: &Settings, base_url: &Url, items: &[&Item]) -> HttpRequ
         settings.api_version, settings.customer_id
     );
     let request = HttpRequest::post(address(base_url, &path), Credential::Bearer, body);
+    for_manager(settings, request)
+}
+
+/// With the manager account through which access is granted.
+fn for_manager(settings: &Settings, request: HttpRequest) -> HttpRequest {
     match &settings.login_customer_id {
         Some(login) => request.header("login-customer-id", login.as_str()),
         None => request,
@@ -155,10 +162,9 @@ fn adjustment(
             insert("adjustmentType", "RESTATEMENT".into())
         }
     };
-    insert(
-        "adjustmentDateTime",
-        time(later(conversion.occurred_at, original.occurred_at)).into(),
-    );
+    // After its conversion, or it is refused (`ADJUSTMENT_PRECEDES_CONVERSION`); after the one before, or it is ignored.
+    let changed_at = original.changed_at.unwrap_or(conversion.occurred_at);
+    insert("adjustmentDateTime", time(changed_at).into());
     Ok(row)
 }
 
@@ -190,7 +196,7 @@ fn user_identifiers(person: &Identity) -> Vec<Value> {
 }
 
 /// `cartData`; nothing without a line that has a product.
-fn cart(merchant: &google::Merchant, conversion: &Conversion<'_>) -> Option<Value> {
+fn cart(merchant: &Merchant, conversion: &Conversion<'_>) -> Option<Value> {
     let lines: Vec<Value> = google::lines(conversion)
         .into_iter()
         .map(|line| {
@@ -225,12 +231,6 @@ fn cart(merchant: &google::Merchant, conversion: &Conversion<'_>) -> Option<Valu
 /// `yyyy-mm-dd hh:mm:ss+hh:mm`, in UTC. No `T`, no `Z`, no fraction.
 fn time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S+00:00").to_string()
-}
-
-/// When an adjustment happened: after its conversion, to the second, or it is refused (`ADJUSTMENT_PRECEDES_CONVERSION`).
-fn later(adjusted_at: DateTime<Utc>, converted_at: DateTime<Utc>) -> DateTime<Utc> {
-    let whole = |time: DateTime<Utc>| time.with_nanosecond(0).unwrap_or(time);
-    whole(adjusted_at).max(whole(converted_at) + TimeDelta::seconds(1))
 }
 
 #[cfg(test)]

@@ -23,8 +23,10 @@ use crate::identity::{Family, Identity};
 
 mod classify;
 mod late;
+pub mod probe;
 mod settings;
 
+pub use super::google::Merchant;
 pub use classify::classify;
 pub use late::classify_late;
 pub use settings::{EventSource, Settings};
@@ -254,7 +256,7 @@ fn event_source(
 }
 
 /// `cartData`; nothing without a line that has a product.
-fn cart(merchant: &google::Merchant, conversion: &Conversion<'_>) -> Option<Value> {
+fn cart(merchant: &Merchant, conversion: &Conversion<'_>) -> Option<Value> {
     let lines: Vec<Value> = google::lines(conversion)
         .into_iter()
         .map(|line| {

@@ -23,6 +23,7 @@ use crate::identity::{Family, Hashed, Plain};
 
 mod amount;
 mod classify;
+pub mod probe;
 mod settings;
 mod version;
 

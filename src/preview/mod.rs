@@ -111,6 +111,7 @@ pub fn given_original(
         .collect();
     let reversal = |(number, event): (i32, &OutboxEvent)| Reversal {
         number,
+        occurred_at: event.occurred_at,
         money: event.money.clone(),
         standings: standings.clone(),
     };
@@ -119,6 +120,7 @@ pub fn given_original(
     if let Some(number) = number {
         reversals.push(Reversal {
             number,
+            occurred_at: event.occurred_at,
             money: event.money.clone(),
             standings: BTreeMap::new(),
         });

@@ -13,7 +13,7 @@ pub(super) enum Credential {
     /// Sent as it is.
     Lying(Mutex<CredentialSource>),
     /// Exchanged for short-lived tokens.
-    Exchanged(TokenSource),
+    Exchanged(Box<TokenSource>),
 }
 
 impl Credential {
@@ -25,7 +25,10 @@ impl Credential {
                 let source = CredentialSource::open(secret.clone())?;
                 Ok(Credential::Lying(Mutex::new(source)))
             }
-            Credentials::OAuth(oauth) => Ok(Credential::Exchanged(TokenSource::new(oauth.clone()))),
+            Credentials::OAuth(oauth) => {
+                let source = TokenSource::new(oauth.clone());
+                Ok(Credential::Exchanged(Box::new(source)))
+            }
         }
     }
 

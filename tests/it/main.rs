@@ -5,6 +5,7 @@ mod claim;
 mod cli;
 mod conformance;
 mod desk;
+mod doctor;
 mod door;
 mod golden;
 mod harness;

@@ -3,7 +3,6 @@
 //! Texts are never read or kept: they may echo what was sent. Sources: googleapis/googleapis, google/rpc (status.proto,
 //! error_details.proto, code.proto).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -60,7 +59,6 @@ pub(in super::super) fn by_status(reply: &Reply, throttled: Duration) -> Option<
         401 => Outcome::Hold(Hold::Credential),
         403 => Outcome::Hold(Hold::Permission),
         300..=399 | 404 | 405 => Outcome::Hold(Hold::Configuration),
-        409 if error["status"] == "ALREADY_EXISTS" => Outcome::Duplicate,
         429 => Outcome::RateLimited {
             after: Some(wait(reply, error).unwrap_or(throttled)),
         },
@@ -112,20 +110,25 @@ pub(in super::super) fn coded(answer: Answer, code: Option<&str>) -> Answer {
 }
 
 /// A refusal of everything because of some rows: nothing was stored, so the others go again at once. Rows are numbered
-/// from nought, all below `sent`.
-pub(in super::super) fn refused_rows(
-    rows: &BTreeMap<usize, (Outcome, Option<&str>)>,
+/// from nought, all below `sent`; the gravest of one row's outcomes counts. Nothing where no row is named.
+pub(in super::super) fn refused_rows<'a>(
+    rows: impl Iterator<Item = (usize, Outcome, Option<&'a str>)>,
     sent: usize,
-) -> Answer {
-    let row = |number| match rows.get(&number) {
-        Some((outcome, code)) => RowAnswer {
-            outcome: *outcome,
-            code: code.map(str::to_owned),
-        },
-        None => RowAnswer {
-            outcome: Outcome::Bystander,
-            code: None,
-        },
+) -> Option<Answer> {
+    let bystander = RowAnswer {
+        outcome: Outcome::Bystander,
+        code: None,
     };
-    Answer::each((0..sent).map(row).collect())
+    let mut answers = vec![bystander; sent];
+    let mut is_any = false;
+    for (row, outcome, code) in rows {
+        is_any = true;
+        if gravity(outcome) >= gravity(answers[row].outcome) {
+            answers[row] = RowAnswer {
+                outcome,
+                code: code.map(str::to_owned),
+            };
+        }
+    }
+    is_any.then(|| Answer::each(answers))
 }

@@ -3,7 +3,6 @@
 //! Sources: google.ads.googleads.v26.errors (GoogleAdsFailure and the enums named below);
 //! `developers.google.com/google-ads/api/docs/best-practices/error-types`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -106,11 +105,13 @@ fn rows(
 fn refused(reply: &Reply, error: &Value, failures: &[Failure<'_>], sent: usize) -> Answer {
     // What concerns account, action or quota concerns all rows, whichever of them it was noticed at.
     let of_all = failures.iter().filter_map(|one| match one.meaning {
-        Meaning::Known(Outcome::Rejected | Outcome::Duplicate | Outcome::Unmatched)
-        | Meaning::Known(Outcome::TooEarly { .. })
-        | Meaning::Form
-        | Meaning::Unknown => None,
-        Meaning::Known(outcome) => Some((outcome, one.code)),
+        Meaning::Known(outcome) if gravity(outcome) > gravity(Outcome::Rejected) => {
+            Some((outcome, one.code))
+        }
+        Meaning::Known(outcome @ Outcome::TooEarly { .. }) if one.row.is_none() => {
+            Some((outcome, one.code))
+        }
+        _ => None,
     });
     if let Some((outcome, code)) = of_all.max_by_key(|(outcome, _)| gravity(*outcome)) {
         return coded(Answer::all(outcome), code);
@@ -121,12 +122,11 @@ fn refused(reply: &Reply, error: &Value, failures: &[Failure<'_>], sent: usize) 
     if let Some(outcome) = by_status(reply, THROTTLED) {
         return coded(Answer::all(outcome), generic);
     }
-    let rows: BTreeMap<usize, (Outcome, Option<&str>)> = failures
+    let rows = failures
         .iter()
-        .filter_map(|one| Some((one.row?, (one.meaning.outcome(), one.code))))
-        .collect();
-    if !rows.is_empty() {
-        return refused_rows(&rows, sent);
+        .filter_map(|one| Some((one.row?, one.meaning.outcome(), one.code)));
+    if let Some(answer) = refused_rows(rows, sent) {
+        return answer;
     }
     let answer = coded(Answer::batch_rejected(), generic);
     // A body that Google could not even parse, or a fault of no row.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::super::google;
+use super::super::google::{self, Merchant};
 use crate::config::oauth::OAuth;
 use crate::config::read::Reader;
 
@@ -41,7 +41,7 @@ pub struct Settings {
     /// The destination whose conversions it adjusts, and sends none itself.
     pub adjusts_destination: Option<String>,
     /// The shop whose products carts name. `None` sends no carts.
-    pub merchant: Option<google::Merchant>,
+    pub merchant: Option<Merchant>,
 }
 
 impl Settings {
@@ -63,7 +63,7 @@ impl Settings {
         let conversion_actions = google::read_actions(reader);
         let validate_only = reader.boolean("validate_only").unwrap_or(false);
         let adjusts_destination = reader.text("adjusts_destination");
-        let merchant = google::Merchant::read(reader);
+        let merchant = Merchant::read(reader);
         // Every key has been asked for by now, so that giving up here hides no fault.
         let customer_id = customer_id?;
         Some(Settings {
@@ -84,9 +84,15 @@ impl Settings {
     }
 }
 
-/// The day on which Google ends a version (`v26`), as far as that is announced; it may be a month early.
+/// The day on which Google ends a version (`v26`), as far as that is announced; it may be a month early. Versions before the
+/// oldest of the table ended no later than that one.
 pub fn version_ends(version: &str) -> Option<NaiveDate> {
-    let (_, (year, month, day)) = ENDS.iter().find(|(name, _)| *name == version)?;
+    let number = |version: &str| version.strip_prefix('v')?.parse::<u32>().ok();
+    let oldest = ENDS.first().and_then(|(name, _)| number(name));
+    let (_, (year, month, day)) = match number(version).is_some_and(|own| Some(own) < oldest) {
+        true => ENDS.first()?,
+        false => ENDS.iter().find(|(name, _)| *name == version)?,
+    };
     NaiveDate::from_ymd_opt(*year, *month, *day)
 }
 

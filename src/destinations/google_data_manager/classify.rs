@@ -2,7 +2,6 @@
 //!
 //! Source: `developers.google.com/data-manager/api/devguides/understand-errors`; google.ads.datamanager.v1, `ErrorReason`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,10 +25,15 @@ pub fn classify(settings: &Settings, reply: &Reply, sent: usize) -> Answer {
         return Answer::all(Outcome::Validated);
     }
     let body = answer::body(reply);
-    match body["requestId"].as_str().filter(|id| !id.is_empty()) {
+    match body["requestId"].as_str().filter(|id| is_receipt(id)) {
         Some(receipt) => Answer::all(Outcome::Sent).receipt(receipt),
         None => Answer::all(Outcome::Ambiguous),
     }
+}
+
+/// Seen are UUIDs; what the database cannot keep, or a URL should not carry, is none.
+fn is_receipt(id: &str) -> bool {
+    (1..=256).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What a violation means.
@@ -43,8 +47,10 @@ enum Meaning {
     Unknown,
 }
 
+/// A fault that Google names.
 struct Violation<'a> {
     meaning: Meaning,
+    /// The event it names; nothing where it concerns the request.
     row: Option<usize>,
     code: Option<&'a str>,
 }
@@ -52,50 +58,49 @@ struct Violation<'a> {
 fn refused(reply: &Reply, sent: usize) -> Answer {
     let body = answer::body(reply);
     let error = &body["error"];
-    let violations: Vec<Violation<'_>> = violations(error, sent).collect();
-    let reason = details(error).find_map(|detail| code(&detail["reason"]));
-    let generic = reason.or_else(|| code(&error["status"]));
+    let violations: Vec<Violation<'_>> = whole(error)
+        .into_iter()
+        .chain(violations(error, sent))
+        .collect();
+    let status = code(&error["status"]);
+    let first = violations.iter().find_map(|one| one.code).or(status);
 
     // What concerns account, action or quota concerns all rows, whichever of them it was noticed at.
     let of_all = violations.iter().filter_map(|one| match one.meaning {
         Meaning::Known(outcome) if !is_of_row(outcome) => Some((outcome, one.code)),
         _ => None,
     });
-    if let Some((outcome, code)) = of_all.max_by_key(|(outcome, _)| gravity(*outcome)) {
-        return coded(Answer::all(waiting(outcome, reply, error)), code);
-    }
-    if let Some(outcome) = by_status(reply, THROTTLED) {
-        let known = reason.map(meaning);
-        let outcome = match (outcome, known) {
-            // A refused token is a refused token: only then another one is asked for.
-            (Outcome::Hold(Hold::Permission), Some(Meaning::Known(held @ Outcome::Hold(_)))) => {
-                held
-            }
-            _ => outcome,
-        };
-        return coded(Answer::all(outcome), generic);
-    }
-    if let Some(Meaning::Known(outcome)) = reason.map(meaning)
-        && !is_of_row(outcome)
-    {
-        return coded(Answer::all(waiting(outcome, reply, error)), reason);
-    }
-    let rows: BTreeMap<usize, (Outcome, Option<&str>)> = violations
-        .iter()
-        .filter_map(|one| match one.meaning {
-            Meaning::Known(outcome) => Some((one.row?, (outcome, one.code))),
-            Meaning::Form => None,
-            Meaning::Unknown => Some((one.row?, (Outcome::Rejected, one.code))),
-        })
-        .collect();
-    let notice = notice(error, &violations);
-    let answer = if rows.is_empty() {
-        let first = violations.iter().find_map(|one| one.code);
-        coded(Answer::batch_rejected(), first.or(generic))
-    } else {
-        refused_rows(&rows, sent)
+    let of_all = of_all.max_by_key(|(outcome, _)| gravity(*outcome));
+    let of_status = match reply.status {
+        409 if first == Some("ALREADY_EXISTS") => Some(Outcome::Duplicate),
+        _ => by_status(reply, THROTTLED),
     };
-    match notice {
+    match (of_status, of_all) {
+        // Whatever else is said of it: only for this one another token is asked for.
+        (Some(refused @ Outcome::Hold(Hold::Credential)), _) => coded(Answer::all(refused), first),
+        (_, Some((outcome, code))) => coded(Answer::all(waiting(outcome, reply, error)), code),
+        (Some(outcome), None) => coded(Answer::all(outcome), first),
+        (None, None) => of_rows(error, &violations, sent, first),
+    }
+}
+
+/// Some events are wrong, or nobody can say which.
+fn of_rows(
+    error: &Value,
+    violations: &[Violation<'_>],
+    sent: usize,
+    first: Option<&str>,
+) -> Answer {
+    let rows = violations.iter().filter_map(|one| {
+        let outcome = match one.meaning {
+            Meaning::Known(outcome) => outcome,
+            Meaning::Unknown => Outcome::Rejected,
+            Meaning::Form => return None,
+        };
+        Some((one.row?, outcome, one.code))
+    });
+    let answer = refused_rows(rows, sent).unwrap_or_else(|| coded(Answer::batch_rejected(), first));
+    match notice(error, violations) {
         Some(notice) => answer.notice(notice),
         None => answer,
     }
@@ -124,22 +129,33 @@ fn waiting(outcome: Outcome, reply: &Reply, error: &Value) -> Outcome {
     }
 }
 
-/// A body that Google could not even parse names no reason of its own, and is our fault.
+/// A body that Google could not even parse names no reason at all, and is our fault; so is one that is wrong beyond its
+/// events.
 fn notice(error: &Value, violations: &[Violation<'_>]) -> Option<Notice> {
-    let has = |meaning| violations.iter().any(|one| one.meaning == meaning);
     let is_unparsed = details(error).any(|detail| detail.get("fieldViolations").is_some())
-        && !details(error).any(|detail| code(&detail["reason"]).is_some())
+        && details(error).all(|detail| code(&detail["reason"]).is_none())
         && violations.iter().all(|one| one.code.is_none());
-    let is_of_no_event = violations
-        .iter()
-        .any(|one| one.row.is_none() && one.meaning == Meaning::Known(Outcome::Rejected));
-    if is_unparsed || is_of_no_event || has(Meaning::Form) {
+    let is_form = |one: &Violation<'_>| {
+        one.meaning == Meaning::Form
+            || (one.row.is_none() && one.meaning == Meaning::Known(Outcome::Rejected))
+    };
+    if is_unparsed || violations.iter().any(is_form) {
         Some(Notice::BadRequestForm)
-    } else if has(Meaning::Unknown) {
+    } else if violations.iter().any(|one| one.meaning == Meaning::Unknown) {
         Some(Notice::UnrecognisedCode)
     } else {
         None
     }
+}
+
+/// `google.rpc.ErrorInfo`: the reason of the whole, unless it only says that there are others.
+fn whole(error: &Value) -> Option<Violation<'_>> {
+    let reason = details(error).find_map(|detail| code(&detail["reason"]))?;
+    (reason != "INVALID_ARGUMENT").then(|| Violation {
+        meaning: meaning(reason),
+        row: None,
+        code: Some(reason),
+    })
 }
 
 /// `google.rpc.BadRequest`, all of it: Google lists every fault of the request.

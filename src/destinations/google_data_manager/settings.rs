@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::{AskLater, google};
+use super::super::AskLater;
+use super::super::google::{self, Merchant};
 use crate::config::oauth::OAuth;
 use crate::config::read::Reader;
 
@@ -34,7 +35,7 @@ pub struct Settings {
     /// Event name to its source, over what follows from where the event happened; ask [`Settings::event_source`].
     pub event_sources: BTreeMap<String, EventSource>,
     /// The shop whose products carts name. `None` sends no carts.
-    pub merchant: Option<google::Merchant>,
+    pub merchant: Option<Merchant>,
     /// The Cloud project that the requests count for, where it is not the credential's own.
     pub quota_project: Option<String>,
     /// When to ask what became of a request.
@@ -76,7 +77,7 @@ impl Settings {
         let validate_only = reader.boolean("validate_only").unwrap_or(false);
         let narrow_partial = reader.boolean("narrow_partial").unwrap_or(true);
         let event_sources = reader.map_of("event_source", &EventSource::NAMES);
-        let merchant = google::Merchant::read(reader);
+        let merchant = Merchant::read(reader);
         let quota_project = reader.text_where(
             "quota_project",
             |id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic()),

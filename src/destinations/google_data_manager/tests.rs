@@ -73,6 +73,7 @@ fn told(
         money: Some(&paid),
         action_source: None,
         page_url: None,
+        changed_at: None,
         before: &before,
         after,
     });

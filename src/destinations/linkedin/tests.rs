@@ -1,7 +1,6 @@
 //! What an operator may write, and what LinkedIn is told.
 
 use super::*;
-use crate::config::Config;
 use crate::config::read::read_config;
 use crate::config::secret::SecretRef;
 use crate::consent::Permit;
@@ -71,44 +70,6 @@ fn a_minimal_destination_gets_the_defaults() {
         (oauth.token_url.as_str(), oauth.scope),
         ("https://www.linkedin.com/oauth/v2/accessToken", "")
     );
-}
-
-/// Uncommenting the sample's part, and then a documented default, must change nothing.
-#[test]
-fn the_sample_is_the_default() {
-    const SAMPLE: &str = include_str!("../../../deploy/conversion-outbox.toml");
-    let start = SAMPLE
-        .find("#[[destination]]\n#name = \"linkedin\"")
-        .expect("a part");
-    let part: Vec<&str> = SAMPLE[start..]
-        .lines()
-        .map_while(|line| line.strip_prefix('#'))
-        .collect();
-    let with = |is_default: fn(&str) -> bool| {
-        let lines = part.iter().map(|line| match line.strip_prefix("# ") {
-            Some(rest) if is_default(rest) => rest,
-            _ => line,
-        });
-        let head = "[database]\nurl = { env = \"URL\" }";
-        let text = [head]
-            .into_iter()
-            .chain(lines)
-            .collect::<Vec<_>>()
-            .join("\n");
-        Config::parse(&text, "sample", []).unwrap_or_else(|faults| panic!("{faults}"))
-    };
-    let plain = with(|_| false);
-    let is_key = |rest: &str| {
-        rest.split_once(" = ")
-            .is_some_and(|(key, _)| key != "oauth" && !key.contains([' ', ',']))
-    };
-    let spelled = with(is_key);
-    assert_eq!(spelled, plain);
-    let [destination] = &plain.destinations[..] else {
-        panic!("one destination")
-    };
-    assert_eq!(destination.name_of("order_paid"), Some("104013"));
-    assert_eq!(destination.batch_size, NEEDS.batch.default);
 }
 
 #[test]

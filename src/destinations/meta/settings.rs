@@ -187,9 +187,22 @@ impl ActionSource {
     }
 }
 
-/// The day on which Meta ends a version (`v25.0`), as far as that is announced.
+/// The day on which Meta ends a version (`v25.0`), as far as that is announced. Versions before the oldest of the table ended
+/// no later than that one.
 pub fn version_ends(version: &str) -> Option<NaiveDate> {
-    let (_, (year, month, day)) = ENDS.iter().find(|(name, _)| *name == version)?;
+    let major = |version: &str| {
+        version
+            .strip_prefix('v')?
+            .split('.')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    };
+    let oldest = ENDS.first().and_then(|(name, _)| major(name));
+    let (_, (year, month, day)) = match major(version).is_some_and(|own| Some(own) < oldest) {
+        true => ENDS.first()?,
+        false => ENDS.iter().find(|(name, _)| *name == version)?,
+    };
     NaiveDate::from_ymd_opt(*year, *month, *day)
 }
 

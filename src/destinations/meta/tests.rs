@@ -182,3 +182,13 @@ fn contents_are_line_items_with_an_id() {
         "the digits of the row, never a float"
     );
 }
+
+#[test]
+fn versions_end_as_published_and_older_ones_have_ended() {
+    let end = |version| version_ends(version).map(|day| day.to_string());
+    assert_eq!(end("v19.0").as_deref(), Some("2026-09-24"));
+    assert_eq!(end("v20.0").as_deref(), Some("2026-09-24"));
+    assert_eq!(end("v25.0").as_deref(), Some("2028-07-29"));
+    assert_eq!(end("v26.0"), None);
+    assert_eq!(end("v99.0"), None);
+}

@@ -142,3 +142,6 @@ fn upload(code: &str) -> Meaning {
         _ => return Meaning::Unknown,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::tests::settings;
 use super::*;
-use crate::destinations::google::answer::{ORIGINAL_NOT_FOUND, TOO_YOUNG, TRANSIENT};
+use crate::destinations::google::answer::{TOO_YOUNG, TRANSIENT};
 use crate::outcome::{Hold, Verdict};
 
 fn items(count: usize) -> Vec<Item> {
@@ -76,16 +76,6 @@ fn rows(answer: &Answer) -> Vec<(Outcome, Option<&str>)> {
     }
 }
 
-/// What one row with this error is.
-fn outcome(key: &str, code: &str) -> Outcome {
-    let answer = read(
-        "",
-        &reply(200, &partial(vec![error(key, code, Some(0))], 1)),
-        1,
-    );
-    rows(&answer)[0].0
-}
-
 #[test]
 fn every_row_has_its_result_or_its_error() {
     let body = partial(
@@ -106,131 +96,6 @@ fn every_row_has_its_result_or_its_error() {
         ]
     );
     assert_eq!(answer.notice, None);
-}
-
-#[test]
-fn every_code_has_its_class() {
-    let of_upload = |code: &str| outcome("conversionUploadError", code);
-    for code in ["ORDER_ID_ALREADY_IN_USE", "CLICK_CONVERSION_ALREADY_EXISTS"] {
-        assert_eq!(of_upload(code), Outcome::Duplicate, "{code}");
-    }
-    for code in [
-        "NO_CONVERSION_ACTION_FOUND",
-        "INVALID_CONVERSION_ACTION_TYPE",
-        "UNAUTHORIZED_CUSTOMER",
-    ] {
-        assert_eq!(of_upload(code), Outcome::HoldRule, "{code}");
-    }
-    for code in [
-        "UNPARSEABLE_GCLID",
-        "EXPIRED_EVENT",
-        "ORDER_ID_CONTAINS_PII",
-        "CUSTOM_VARIABLE_NOT_ENABLED",
-        "GBRAID_WBRAID_BOTH_SET",
-    ] {
-        assert_eq!(of_upload(code), Outcome::Rejected, "{code}");
-    }
-    for code in [
-        "DUPLICATE_ORDER_ID",
-        "DUPLICATE_CLICK_CONVERSION_IN_REQUEST",
-    ] {
-        assert_eq!(of_upload(code), TRANSIENT, "{code}");
-    }
-    assert_eq!(of_upload("EVENT_NOT_FOUND"), Outcome::Unmatched);
-    assert_eq!(of_upload("TOO_RECENT_CONVERSION_ACTION"), TOO_YOUNG);
-    assert_eq!(
-        of_upload("CUSTOMER_NOT_ACCEPTED_CUSTOMER_DATA_TERMS"),
-        Outcome::Hold(Hold::Permission)
-    );
-    let of_adjustment = |code: &str| outcome("conversionAdjustmentUploadError", code);
-    for code in [
-        "CONVERSION_ALREADY_RETRACTED",
-        "RESTATEMENT_ALREADY_EXISTS",
-        "CONVERSION_ALREADY_ENHANCED",
-        "MORE_RECENT_RESTATEMENT_FOUND",
-    ] {
-        assert_eq!(of_adjustment(code), Outcome::Duplicate, "{code}");
-    }
-    assert_eq!(of_adjustment("CONVERSION_NOT_FOUND"), ORIGINAL_NOT_FOUND);
-    assert_eq!(of_adjustment("CONVERSION_EXPIRED"), Outcome::Rejected);
-    assert!(
-        matches!(of_adjustment("TOO_RECENT_CONVERSION"), Outcome::TooEarly { after, .. } if after.as_secs() == 86_400)
-    );
-    for (key, code, expected) in [
-        (
-            "authenticationError",
-            "OAUTH_TOKEN_EXPIRED",
-            Outcome::Hold(Hold::Credential),
-        ),
-        (
-            "authenticationError",
-            "CUSTOMER_NOT_FOUND",
-            Outcome::Hold(Hold::Configuration),
-        ),
-        (
-            "authorizationError",
-            "USER_PERMISSION_DENIED",
-            Outcome::Hold(Hold::Permission),
-        ),
-        (
-            "headerError",
-            "INVALID_LOGIN_CUSTOMER_ID",
-            Outcome::Hold(Hold::Configuration),
-        ),
-        (
-            "requestError",
-            "INVALID_CUSTOMER_ID",
-            Outcome::Hold(Hold::Configuration),
-        ),
-        (
-            "requestError",
-            "UNSUPPORTED_VERSION",
-            Outcome::Hold(Hold::Version),
-        ),
-        ("requestError", "RESOURCE_NAME_MALFORMED", Outcome::Rejected),
-        (
-            "quotaError",
-            "ACCESS_PROHIBITED",
-            Outcome::Hold(Hold::Permission),
-        ),
-        (
-            "quotaError",
-            "RESOURCE_EXHAUSTED",
-            Outcome::RateLimited {
-                after: Some(THROTTLED),
-            },
-        ),
-        ("internalError", "TRANSIENT_ERROR", TRANSIENT),
-        ("databaseError", "CONCURRENT_MODIFICATION", TRANSIENT),
-        ("currencyCodeError", "UNSUPPORTED", Outcome::Rejected),
-        (
-            "notAllowlistedError",
-            "CUSTOMER_NOT_ALLOWLISTED_FOR_THIS_FEATURE",
-            Outcome::Hold(Hold::NotAllowlisted),
-        ),
-    ] {
-        assert_eq!(outcome(key, code), expected, "{key} {code}");
-    }
-}
-
-#[test]
-fn a_closed_door_is_not_a_closed_field() {
-    for (field, expected) in [
-        ("session_attributes_encoded", Outcome::Rejected),
-        ("session_attributes_key_value_pairs", Outcome::Rejected),
-        ("user_ip_address", Outcome::Rejected),
-        ("conversion_environment", Outcome::Rejected),
-        ("gclid", Outcome::Hold(Hold::NotAllowlisted)),
-    ] {
-        let mut one = error(
-            "notAllowlistedError",
-            "CUSTOMER_NOT_ALLOWLISTED_FOR_THIS_FEATURE",
-            Some(0),
-        );
-        one["location"]["fieldPathElements"][1]["fieldName"] = field.into();
-        let answer = read("", &reply(200, &partial(vec![one], 1)), 1);
-        assert_eq!(rows(&answer)[0].0, expected, "{field}");
-    }
 }
 
 #[test]
@@ -469,6 +334,21 @@ fn rows_that_had_the_request_refused_let_the_others_go() {
             (Outcome::Bystander, None)
         ]
     );
+}
+
+#[test]
+fn an_action_that_is_too_young_waits_whole() {
+    let body = |row| {
+        failure(vec![error(
+            "conversionUploadError",
+            "TOO_RECENT_CONVERSION_ACTION",
+            row,
+        )])
+    };
+    let whole = read("", &reply(400, &json!({ "error": body(None) })), 2);
+    assert_eq!(whole.verdict, Verdict::All(TOO_YOUNG));
+    let of_row = read("", &reply(400, &json!({ "error": body(Some(1)) })), 2);
+    assert_eq!(rows(&of_row)[1].0, TOO_YOUNG);
 }
 
 #[test]

@@ -61,7 +61,12 @@ fn what_is_taken_is_asked_for_later() {
         (answer.verdict, answer.receipt),
         (Verdict::All(Outcome::Validated), None)
     );
-    for odd in [json!({}), json!("proxy"), json!({ "requestId": "" })] {
+    for odd in [
+        json!({}),
+        json!("proxy"),
+        json!({ "requestId": "" }),
+        json!({ "requestId": "a\u{0}" }),
+    ] {
         let answer = classify(&settings(""), &reply(200, &odd), 3);
         assert_eq!(answer.verdict, Verdict::All(Outcome::Ambiguous), "{odd}");
     }
@@ -91,6 +96,16 @@ fn every_violation_counts_and_the_others_go_again() {
         ]
     );
     assert_eq!(answer.notice, None);
+}
+
+#[test]
+fn the_gravest_violation_of_a_row_counts() {
+    let wrong = ("events[0].currency", "INVALID_CURRENCY_CODE");
+    let known = ("events[0].transaction_id", "ALREADY_EXISTS");
+    for violations in [[wrong, known], [known, wrong]] {
+        let answer = answer(&violations, 1);
+        assert_eq!(rows(&answer), [(Outcome::Rejected, Some(wrong.1))]);
+    }
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! Settings that are allowed and that nobody should forget: for tests only, or at the price of double counting.
+
+use super::Check;
+use crate::config::USUAL;
+use crate::config::destination::{DestinationConfig, OnAmbiguous};
+use crate::destinations::{Settings, ga4};
+
+const NAME: &str = "settings";
+
+/// One check for each thing that a person should know of; one that says so where there is nothing.
+pub(super) fn check(destination: &DestinationConfig) -> Vec<Check> {
+    let mut checks: Vec<Check> = [
+        test_code(destination),
+        resends(destination),
+        only_validates(destination),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if checks.is_empty() {
+        checks.push(Check::ok(
+            NAME,
+            "nothing for tests only, nothing that may count twice",
+        ));
+    }
+    checks
+        .into_iter()
+        .map(|check| check.at(&destination.name))
+        .collect()
+}
+
+fn test_code(destination: &DestinationConfig) -> Option<Check> {
+    match &destination.settings {
+        Settings::Meta(settings) if settings.test_event_code.is_some() => Some(Check::warn(
+            NAME,
+            "test_event_code is set: every event is shown under Test Events, and counts all the same",
+            "remove test_event_code when the test is over",
+        )),
+        _ => None,
+    }
+}
+
+/// A resend after a lost answer, where the platform does not promise to notice it.
+fn resends(destination: &DestinationConfig) -> Option<Check> {
+    if destination.on_ambiguous != Some(OnAmbiguous::Resend) {
+        return None;
+    }
+    let settings = &destination.settings;
+    let actions = settings
+        .actions()
+        .into_iter()
+        .flatten()
+        .map(|(event, _)| event);
+    let names = destination
+        .events
+        .keys()
+        .chain(actions)
+        .map(String::as_str)
+        .chain(USUAL)
+        .filter_map(|event| destination.name_of(event));
+    let mut unprotected: Vec<&str> = names
+        .filter(|name| settings.repeat_window(name).is_none())
+        .collect();
+    unprotected.sort_unstable();
+    unprotected.dedup();
+    (!unprotected.is_empty()).then(|| {
+        Check::warn(
+            NAME,
+            format!(
+                "on_ambiguous = \"resend\": after a lost answer these may count twice, for the platform does not promise \
+                 to notice a repeat: {}",
+                unprotected.join(", ")
+            ),
+            "leave on_ambiguous out, so that such a delivery ends as uncertain and a person decides",
+        )
+    })
+}
+
+/// A destination that was only meant to be tried out.
+fn only_validates(destination: &DestinationConfig) -> Option<Check> {
+    let (key, is_set) = match &destination.settings {
+        Settings::Ga4(settings) => ("mode", settings.mode == ga4::Mode::ValidateOnly),
+        Settings::GoogleDataManager(settings) => ("validate_only", settings.validate_only),
+        Settings::GoogleAds(settings) => ("validate_only", settings.validate_only),
+        Settings::Meta(_) | Settings::LinkedIn(_) => return None,
+    };
+    is_set.then(|| {
+        Check::warn(
+            NAME,
+            "the destination only validates: the platform counts nothing of what is sent",
+            format!("remove {key} when the test is over"),
+        )
+    })
+}
