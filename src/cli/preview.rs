@@ -1,7 +1,7 @@
 //! `preview`: reads one event, asks every destination, prints what each would be sent.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
@@ -21,6 +21,12 @@ pub(super) struct Args {
     /// A JSON object with the columns of conversion_outbox.event; - reads standard input.
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
+    /// With a refund or cancellation: the event it takes back, in a file like --event's. Default: one of the same value.
+    #[arg(long, value_name = "FILE", requires = "event")]
+    original: Option<PathBuf>,
+    /// With --original: what took something back before, in the order it came. May be given several times.
+    #[arg(long, value_name = "FILE", requires = "original")]
+    earlier: Vec<PathBuf>,
     /// An event of the database.
     #[arg(long, value_name = "ID")]
     event_id: Option<String>,
@@ -53,7 +59,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     }
     let now = args.now.map_or_else(Utc::now, |now| now.to_utc());
     let (event, around) = match (&args.event, &args.event_id) {
-        (Some(path), _) => from_file(path, &config, now)?,
+        (Some(path), _) => from_files(path, args, &config, now)?,
         (None, Some(id)) => block_on(from_database(&file.database(&args.database)?, id))?,
         (None, None) => unreachable!("clap demands one of the two"),
     };
@@ -65,29 +71,54 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     output::print(&text.join("\n"))
 }
 
-fn from_file(
-    path: &PathBuf,
+fn from_files(
+    path: &Path,
+    args: &Args,
     config: &Config,
     now: DateTime<Utc>,
 ) -> anyhow::Result<(OutboxEvent, Surroundings)> {
+    let event = from_file(path, now)?;
+    let original = match &args.original {
+        None => preview::supposed_original(&event, config),
+        Some(original) => {
+            let earlier: Result<Vec<_>, _> = args
+                .earlier
+                .iter()
+                .map(|path| from_file(path, now))
+                .collect();
+            let original = from_file(original, now)?;
+            if event.depends_on.as_ref() != Some(&original.event_id) {
+                return Err(usage(&format!(
+                    "the event must depend on its original: depends_on = \"{}\"",
+                    original.event_id
+                )));
+            }
+            Some(preview::given_original(&event, original, &earlier?, config))
+        }
+    };
+    let around = Surroundings {
+        original,
+        ..Surroundings::default()
+    };
+    Ok((event, around))
+}
+
+fn from_file(path: &Path, now: DateTime<Utc>) -> anyhow::Result<OutboxEvent> {
+    let file = path.display();
     let text = if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
     } else {
         std::fs::read_to_string(path)
     }
-    .with_context(|| format!("the event file {} cannot be read", path.display()))?;
+    .with_context(|| format!("the event file {file} cannot be read"))?;
     // The parser's own text names a line and a column, and never quotes what stands there.
-    let value: Value = serde_json::from_str(&text).context("the event file is not JSON")?;
+    let value: Value = serde_json::from_str(&text)
+        .with_context(|| format!("the event file {file} is not JSON"))?;
     let Value::Object(columns) = value else {
-        return Err(anyhow!("the event file must hold one JSON object"));
+        return Err(anyhow!("the event file {file} must hold one JSON object"));
     };
-    let event = row::read(&columns, now).context("this event would be refused")?;
-    let around = Surroundings {
-        original: preview::supposed_original(&event, config),
-        ..Surroundings::default()
-    };
-    Ok((event, around))
+    row::read(&columns, now).with_context(|| format!("the event of {file} would be refused"))
 }
 
 async fn from_database(

@@ -52,7 +52,7 @@ pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {
     let is_clean = play::play(ending, signals.next()).await?;
     anyhow::ensure!(
         is_clean,
-        "a conversion was lost, counted twice or leaked: see above"
+        "a conversion was lost, counted twice, leaked or counted at a wrong value: see above"
     );
     Ok(())
 }

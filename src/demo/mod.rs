@@ -2,10 +2,14 @@
 //! be counted, compared with what the platforms' emulators counted.
 
 pub mod audit;
+mod ledgers;
 pub mod orders;
+pub mod outlets;
 pub mod people;
 pub mod play;
 mod random;
+mod scenes;
 pub mod shop;
 pub mod stage;
 pub mod summary;
+mod worlds;

@@ -12,7 +12,7 @@ use serde_json::Value;
 const EXTRACT: &str = include_str!("orders.csv");
 
 /// An exact amount of US dollars, in cents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount {
     /// Hundredths of a dollar.
     pub cents: u64,
@@ -61,6 +61,28 @@ impl Item {
 }
 
 impl Amount {
+    /// Reads a decimal number of at most two places: `12`, `12.5`, `12.050`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+        let part = part.trim_end_matches('0');
+        let part = if part.len() <= 2 {
+            format!("{part:0<2}")
+        } else {
+            return None;
+        };
+        let cents = whole.parse::<u64>().ok()?.checked_mul(100)?;
+        Some(Self {
+            cents: cents.checked_add(part.parse().ok()?)?,
+        })
+    }
+
+    /// What stays of it when another amount goes; never less than nothing.
+    pub fn less(self, other: Self) -> Self {
+        Self {
+            cents: self.cents.saturating_sub(other.cents),
+        }
+    }
+
     /// The amount as a JSON number without rounding.
     pub fn to_json(self) -> Value {
         serde_json::from_str(&self.to_string())
@@ -170,6 +192,12 @@ mod tests {
     #[test]
     fn amounts_are_exact_decimals() {
         assert_eq!(Amount { cents: 1_205 }.to_string(), "12.05");
+        for (text, cents) in [("12.05", 1_205), ("12.5", 1_250), ("0", 0), ("7.500", 750)] {
+            assert_eq!(Amount::parse(text), Some(Amount { cents }), "{text}");
+        }
+        for text in ["", "-1", "1.234", "1,5", "x"] {
+            assert_eq!(Amount::parse(text), None, "{text}");
+        }
         let item = Item {
             product: 1,
             category: "A".to_owned(),

@@ -1,31 +1,32 @@
 //! Everything the demo runs on: a private PostgreSQL, the emulators, two workers, and the configuration an operator
 //! would write. All on loopback, all gone at the end.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::outlets::{
+    AD_ACCOUNT, CUSTOMER, DATASET, OLD_CUSTOMER, Outlet, RETRACTING_CUSTOMER, STREAM,
+};
+use super::worlds;
 use crate::config::Config;
 use crate::config::database::DatabaseConfig;
 use crate::config::secret::SecretRef;
 use crate::db::connect::Database;
 use crate::db::migrate;
 use crate::sandbox::folder::Folder;
+use crate::sandbox::google::sandbox_key_file;
 use crate::sandbox::postgres::{Options as PostgresOptions, Postgres};
-use crate::sandbox::{Account, Options as SandboxOptions, Platform, Sandbox, TokenState};
+use crate::sandbox::{Account, Ledger, Options as SandboxOptions, Platform, Sandbox, TokenState};
 use crate::telemetry::Relation;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{self, Worker, clock::Clock};
-
-/// The Meta dataset of the demo.
-pub const DATASET: &str = "100200300400500";
-
-/// The GA4 stream of the demo.
-pub const STREAM: &str = "G-DEMO12345";
 
 const WAITING: &str = include_str!("../../sql/demo/waiting.sql");
 
@@ -61,6 +62,10 @@ impl Stage {
         migrate::up(&database).await?;
 
         let sandbox = Sandbox::start(SandboxOptions::default()).await?;
+        sandbox
+            .google(|world| world.set_up(worlds::google(Utc::now())))
+            .and_then(|()| sandbox.linkedin(|world| world.set_up(worlds::linkedin())))
+            .map_err(anyhow::Error::msg)?;
         let stage_config = folder.path().join("demo.toml");
         std::fs::write(&stage_config, configuration(folder.path(), &sandbox.url()))?;
         let (stop, stopped) = watch::channel(false);
@@ -73,7 +78,20 @@ impl Stage {
             stop,
         };
         stage.issue_token("first-token")?;
-        std::fs::write(stage.folder.path().join("ga4.secret"), "demo-secret")?;
+        let key = sandbox_key_file(&token_url(
+            &stage.sandbox.url(),
+            Platform::GoogleDataManager,
+        ));
+        let [_, client_secret, refresh_token] = worlds::ADS_CLIENT;
+        for (name, secret) in [
+            ("ga4.secret", "demo-secret"),
+            ("google.json", &key),
+            ("google-ads.secret", client_secret),
+            ("google-ads.refresh", refresh_token),
+            ("linkedin.token", worlds::LINKEDIN_TOKEN),
+        ] {
+            std::fs::write(stage.folder.path().join(name), secret)?;
+        }
         for _ in 0..WORKERS {
             let worker = stage.worker(&stage_config)?;
             stage.workers.spawn(worker::run(worker, stopped.clone()));
@@ -142,6 +160,45 @@ impl Stage {
         self.sandbox.put_account(Platform::Meta, DATASET, account);
     }
 
+    /// People have clicked on advertisements at Google.
+    pub fn publish_clicks(&self, ids: BTreeSet<String>) -> anyhow::Result<()> {
+        let clicks = worlds::clicks(ids, Utc::now());
+        self.sandbox
+            .google(|world| world.set_up(clicks))
+            .map_err(anyhow::Error::msg)
+    }
+
+    /// Google takes every access token back.
+    pub fn take_google_tokens_back(&self) {
+        self.sandbox.google(|world| world.revoke_access_tokens());
+    }
+
+    /// How often one of Google's token endpoints gave a token.
+    pub fn tokens_given(&self, platform: Platform) -> u64 {
+        self.sandbox.read(|ledger| given(ledger, platform))
+    }
+
+    /// Waits until it has given more than so many.
+    pub async fn wait_for_token(
+        &self,
+        platform: Platform,
+        before: u64,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let given = self
+            .sandbox
+            .wait_for(|ledger| given(ledger, platform) > before);
+        tokio::time::timeout(patience, given)
+            .await
+            .with_context(|| format!("no worker fetched a new token for {platform}"))
+    }
+
+    /// Somebody turns a conversion rule at LinkedIn on or off.
+    pub fn set_rule(&self, id: &str, enabled: bool) {
+        self.sandbox
+            .linkedin(|world| world.add_rule(worlds::rule(id, enabled)));
+    }
+
     /// Waits for something that the database will say, at most `patience`.
     pub async fn wait_until(
         &mut self,
@@ -151,8 +208,7 @@ impl Stage {
     ) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
-            let rows = self.database.query(sql, &[]).await?;
-            if rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+            if self.is_so(sql).await? {
                 return Ok(());
             }
             if let Some(error) = self.is_over() {
@@ -167,6 +223,12 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What the database says to a question of yes or no.
+    pub async fn is_so(&self, sql: &str) -> anyhow::Result<bool> {
+        let rows = self.database.query(sql, &[]).await?;
+        Ok(rows.first().is_some_and(|row| row.get::<_, bool>(0)))
     }
 
     /// What is pending, for an error message.
@@ -194,11 +256,31 @@ impl Stage {
     }
 }
 
+fn given(ledger: &Ledger, platform: Platform) -> u64 {
+    let statuses = ledger.call(platform, "/token").statuses;
+    statuses.get(&200).copied().unwrap_or(0)
+}
+
+/// Each of Google's APIs has the same token endpoint; in the sandbox their calls are counted apart.
+fn token_url(sandbox: &str, platform: Platform) -> String {
+    format!("{sandbox}/{platform}/token")
+}
+
 /// What an operator would write, with short delays so that the demo does not take hours.
 fn configuration(folder: &Path, sandbox: &str) -> String {
     let folder = folder.display();
+    let actions = Outlet::named("google").mapping();
+    let old_actions = Outlet::named("google-ads").mapping();
+    let order_actions = Outlet::named("google-orders").mapping();
+    let rules = Outlet::named("linkedin").mapping();
+    let google_tokens = token_url(sandbox, Platform::GoogleDataManager);
+    let ads_tokens = token_url(sandbox, Platform::GoogleAds);
+    let [client_id, ..] = worlds::ADS_CLIENT;
+    let oauth = format!(
+        r#"{{ client_id = "{client_id}", client_secret = {{ file = "{folder}/google-ads.secret" }}, refresh_token = {{ file = "{folder}/google-ads.refresh" }} }}"#
+    );
     format!(
-        r#"# Written by the demo. The sandbox stands in for both platforms.
+        r#"# Written by the demo. The sandbox stands in for all platforms.
 [database]
 url = {{ file = "{folder}/database.url" }}
 pool_size = 6
@@ -206,6 +288,7 @@ pool_size = 6
 [worker]
 backoff_initial_secs = 1
 backoff_cap_secs = 2
+hold_probe_secs = 1
 lease_secs = 20
 request_timeout_secs = 5
 
@@ -224,6 +307,61 @@ name = "ga4"
 platform = "ga4"
 measurement_id = "{STREAM}"
 api_secret = {{ file = "{folder}/ga4.secret" }}
+base_url = "{sandbox}"
+
+[[destination]]
+name = "google"
+platform = "google_data_manager"
+operating_account = "{CUSTOMER}"
+service_account = {{ file = "{folder}/google.json" }}
+token_url = "{google_tokens}"
+conversion_actions = {actions}
+batch_size = 25
+concurrency = 1
+status_first_secs = 1
+status_pause_max_secs = 1
+base_url = "{sandbox}"
+
+[[destination]]
+name = "google-ads"
+platform = "google_ads"
+customer_id = "{OLD_CUSTOMER}"
+oauth = {oauth}
+token_url = "{ads_tokens}"
+conversion_actions = {old_actions}
+base_url = "{sandbox}"
+
+[[destination]]
+name = "google-orders"
+platform = "google_data_manager"
+operating_account = "{RETRACTING_CUSTOMER}"
+service_account = {{ file = "{folder}/google.json" }}
+token_url = "{google_tokens}"
+conversion_actions = {order_actions}
+refund_mode = "ads_api_retraction"
+routes = {{ events = ["order_paid"] }}
+status_first_secs = 1
+status_pause_max_secs = 1
+base_url = "{sandbox}"
+
+# What the customers of google-orders return.
+[[destination]]
+name = "google-returns"
+platform = "google_ads"
+customer_id = "{RETRACTING_CUSTOMER}"
+oauth = {oauth}
+token_url = "{ads_tokens}"
+conversion_actions = {order_actions}
+adjusts_destination = "google-orders"
+routes = {{ events = ["order_refunded"] }}
+base_url = "{sandbox}"
+
+[[destination]]
+name = "linkedin"
+platform = "linkedin"
+ad_account = "{AD_ACCOUNT}"
+access_token = {{ file = "{folder}/linkedin.token" }}
+rules = {rules}
 base_url = "{sandbox}"
 "#
     )

@@ -18,8 +18,10 @@ pub struct Summary {
     pub lost: u64,
     /// Conversions that a platform counted more than once.
     pub double_counted: u64,
-    /// Conversions that a platform counted without consent or against a roll-back.
+    /// Conversions that a platform counted without consent, against a roll-back, or of which the business knows nothing.
     pub leaked: u64,
+    /// Conversions that a platform counted at another value than what the business kept of them.
+    pub wrong_value: u64,
     /// Conversions that the platforms' ledgers hold, each counted once.
     pub counted: u64,
     /// Events the application wrote.
@@ -64,6 +66,8 @@ pub struct Destination {
     pub skipped: u64,
     /// Too old for the platform.
     pub expired: u64,
+    /// Taken back before it left.
+    pub cancelled: u64,
     /// Refused for good.
     pub rejected: u64,
     /// May have arrived; not sent again.
@@ -97,6 +101,7 @@ impl Summary {
                 "suppressed" => destination.suppressed = total,
                 "skipped" => destination.skipped = total,
                 "expired" => destination.expired = total,
+                "cancelled" => destination.cancelled = total,
                 "rejected" => destination.rejected = total,
                 "uncertain" => destination.uncertain = total,
                 "exhausted" => destination.exhausted = total,
@@ -110,6 +115,7 @@ impl Summary {
             lost: audit.lost.len() as u64,
             double_counted: audit.double_counted.len() as u64,
             leaked: audit.leaked.len() as u64,
+            wrong_value: audit.wrong_value.len() as u64,
             counted: audit.counted,
             events: number(&coverage, "events")?,
             duplicates: number(&repeats, "duplicates")?,
@@ -123,6 +129,16 @@ impl Summary {
         })
     }
 
+    /// Whether nothing is lost, counted twice, leaked or worth something else.
+    pub fn is_clean(&self) -> bool {
+        [
+            self.lost,
+            self.double_counted,
+            self.leaked,
+            self.wrong_value,
+        ] == [0; 4]
+    }
+
     /// The table for people.
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -134,6 +150,7 @@ impl Summary {
             "suppressed",
             "skipped",
             "expired",
+            "cancelled",
             "retried",
             "dead",
         ];
@@ -148,6 +165,7 @@ impl Summary {
                 destination.suppressed,
                 destination.skipped,
                 destination.expired,
+                destination.cancelled,
                 destination.retried,
                 dead,
             ];
@@ -170,7 +188,7 @@ impl Summary {
             "\nevents written again   {} unchanged, {} with other content (the first one stood)\n\
              carried a click id     {}\ncarried an e-mail      {}\nconsent to ad use      {}\n\n\
              From the shop's tables and the platforms' ledgers:\n\
-             conversions counted    {}\nlost                   {}\ncounted twice          {}\nleaked                 {}\n",
+             conversions counted    {}\nlost                   {}\ncounted twice          {}\nleaked                 {}\nwrong value            {}\n",
             self.duplicates,
             self.conflicts,
             share(self.coverage.click_id),
@@ -180,13 +198,14 @@ impl Summary {
             self.lost,
             self.double_counted,
             self.leaked,
+            self.wrong_value,
         ));
         text
     }
 }
 
-fn line(text: &mut String, name: &str, cells: &[String; 9]) {
-    text.push_str(&format!("{name:<12}"));
+fn line(text: &mut String, name: &str, cells: &[String; 10]) {
+    text.push_str(&format!("{name:<15}"));
     for cell in cells {
         text.push_str(&format!("{cell:>11}"));
     }

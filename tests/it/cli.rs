@@ -196,6 +196,60 @@ fn preview_needs_neither_database_nor_secrets() {
 }
 
 #[test]
+fn a_refund_is_previewed_with_what_it_takes_back() {
+    let desk = Desk::new(
+        "[database]\nurl = { env = \"DATABASE_URL\" }\n[[destination]]\nname = \"ads\"\nplatform = \"google_ads\"\n\
+         customer_id = \"1234567890\"\nconversion_actions = { order_paid = \"77\" }\n[destination.oauth]\n\
+         client_id = \"app\"\nclient_secret = { env = \"A\" }\nrefresh_token = { env = \"B\" }\n",
+    );
+    let row = |name: &str, id: &str, value: &str| {
+        json!({
+            "event_name": name, "event_id": id, "business_id": "1", "value": value, "currency": "EUR",
+            "occurred_at": "2026-11-23T09:00:00Z",
+            "depends_on": (name != "order_paid").then_some("paid"),
+            "consent": {
+                "ad_storage": "granted", "analytics_storage": "granted",
+                "ad_user_data": "granted", "ad_personalization": "granted"
+            }
+        })
+    };
+    for (name, id, value) in [
+        ("order_paid", "paid", "100.00"),
+        ("order_refunded", "first", "40.00"),
+        ("order_refunded", "second", "10.00"),
+    ] {
+        desk.write(&format!("{id}.json"), &row(name, id, value).to_string());
+    }
+    let preview = |more: &[&str]| {
+        let args = [
+            "preview",
+            "--config",
+            "config.toml",
+            "--event",
+            "second.json",
+        ];
+        let now = ["--now", "2026-11-23T10:00:00Z"];
+        desk.run(&[&args[..], &now, more].concat())
+    };
+    let said = preview(&["--original", "paid.json", "--earlier", "first.json"]);
+    assert!(
+        said.out.contains("\"adjustedValue\": 50"),
+        "{} {}",
+        said.out,
+        said.err
+    );
+    let supposed = preview(&[]);
+    assert!(supposed.out.contains("RETRACTION"), "{}", supposed.out);
+    let other = preview(&["--original", "first.json"]);
+    assert_eq!(other.code, 2);
+    assert!(
+        other.err.contains("depends_on = \"first\""),
+        "{}",
+        other.err
+    );
+}
+
+#[test]
 fn an_event_that_the_database_would_refuse_is_refused() {
     let desk = Desk::new(CONFIG);
     for (event, told) in [

@@ -1,10 +1,10 @@
-//! What a person allowed, as an application records it, and what that means for the demo's two platforms.
+//! What a person allowed, as an application records it, and what that means for each platform.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::Platform;
 use crate::demo::random::Random;
+use crate::sandbox::Platform;
 
 /// A person's consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub enum Choice {
     PrivacyControl,
     /// A legal decision names Meta and nobody else.
     DecidedMeta,
-    /// A legal decision names both platforms, each with few kinds of data.
-    DecidedBoth,
+    /// A legal decision names every platform, each with few kinds of data.
+    DecidedAll,
 }
 
 /// How often each choice is made.
@@ -33,7 +33,7 @@ const FREQUENCY: [(Choice, usize); 7] = [
     (Choice::Unspecified, 1),
     (Choice::PrivacyControl, 1),
     (Choice::DecidedMeta, 1),
-    (Choice::DecidedBoth, 1),
+    (Choice::DecidedAll, 1),
 ];
 
 impl Choice {
@@ -48,7 +48,7 @@ impl Choice {
     /// Whether the event may leave for this platform at all, under the safe default policy.
     pub fn allows(self, platform: Platform) -> bool {
         match self {
-            Self::Granted | Self::DecidedBoth => true,
+            Self::Granted | Self::DecidedAll => true,
             Self::AnalyticsOnly => platform == Platform::Ga4,
             Self::DecidedMeta => platform == Platform::Meta,
             Self::Denied | Self::Unspecified | Self::PrivacyControl => false,
@@ -57,7 +57,7 @@ impl Choice {
 
     /// Whether it is a legal decision that allows e-mail, so that the person must have one to be found.
     pub(super) fn rests_on_email(self) -> bool {
-        matches!(self, Self::DecidedMeta | Self::DecidedBoth)
+        matches!(self, Self::DecidedMeta | Self::DecidedAll)
     }
 
     /// The `consent` column.
@@ -71,9 +71,12 @@ impl Choice {
             Self::DecidedMeta => {
                 json!({"decision": {"meta": ["event", "email", "phone", "user_agent"]}})
             }
-            Self::DecidedBoth => json!({"decision": {
+            Self::DecidedAll => json!({"decision": {
                 "meta": ["event", "email", "phone", "user_agent"],
                 "ga4": ["event", "click_id"],
+                "google_data_manager": ["event", "email", "click_id"],
+                "google_ads": ["event", "email"],
+                "linkedin": ["event", "email"],
             }}),
         };
         consent["given_at"] = given_at.to_rfc3339_opts(SecondsFormat::Secs, true).into();

@@ -15,17 +15,9 @@ pub use choice::Choice;
 use places::{PLACES, Place};
 
 use super::random::Random;
+use crate::sandbox::Platform;
 
 const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
-
-/// The two platforms that the demo sends to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Platform {
-    /// Meta Conversions API.
-    Meta,
-    /// Google Analytics 4 Measurement Protocol.
-    Ga4,
-}
 
 /// One invented customer.
 #[derive(Debug, Clone)]
@@ -42,8 +34,10 @@ pub struct Person {
     account: bool,
     /// The browser kept Meta's `_fbp` cookie.
     browser_id: bool,
-    /// Came by a click on an advertisement.
+    /// Came by a click on an advertisement, and the browser kept what Meta and Google Ads put into the address.
     ad_click: bool,
+    /// Came from LinkedIn once, and the browser kept the `li_fat_id` cookie.
+    linkedin_click: bool,
     /// The browser kept Google Analytics' `_ga` cookie.
     ga_client: bool,
     /// Source of the invented ids.
@@ -85,6 +79,7 @@ impl Person {
             ad_click: random.percent(30),
             ga_client: random.percent(85),
             salt: random.next(),
+            linkedin_click: random.percent(20),
         }
     }
 
@@ -97,6 +92,7 @@ impl Person {
             account: false,
             browser_id: false,
             ad_click: false,
+            linkedin_click: false,
             ga_client: false,
             ..self
         }
@@ -114,12 +110,23 @@ impl Person {
         }
     }
 
-    /// Whether the platform can recognise this person: Meta by any identifier, GA4 only by its client id.
+    /// Whether the platform can recognise this person, where everything may be told that is there: Meta by any
+    /// identifier, Data Manager by any but an id of ours (and whoever has one has left a whole address), LinkedIn by a
+    /// name alone, Google Ads by a click, an address or a number, GA4 only by its client id.
     pub fn is_known_to(&self, platform: Platform) -> bool {
         match platform {
-            Platform::Meta => !self.is_guest(),
+            Platform::Meta | Platform::GoogleDataManager | Platform::LinkedIn => !self.is_guest(),
             Platform::Ga4 => self.ga_client,
+            Platform::GoogleAds => {
+                self.ad_click || self.email != Email::Missing || self.phone.is_some()
+            }
         }
+    }
+
+    /// The click on an advertisement at Google that brought this person, if one did.
+    pub fn google_click(&self) -> Option<String> {
+        let id = format!("Cj0KCQ{:016x}", self.salt.rotate_left(17));
+        self.ad_click.then_some(id)
     }
 
     /// First and last name, for the shop's own tables.
@@ -177,7 +184,17 @@ impl Person {
         }
         if self.ad_click {
             put("fbc", format!("fb.1.{click}.IwAR{:016x}", self.salt));
-            put("gclid", format!("Cj0KCQ{:016x}", self.salt.rotate_left(17)));
+        }
+        if let Some(id) = self.google_click() {
+            put("gclid", id);
+        }
+        if self.linkedin_click {
+            let salt = self.salt.rotate_left(29);
+            let (first, rest) = (salt >> 32, salt & 0xffff_ffff);
+            put(
+                "li_fat_id",
+                format!("{first:08x}-5717-4562-b3fc-{rest:012x}"),
+            );
         }
         if self.ga_client {
             put(
@@ -239,13 +256,27 @@ mod tests {
         // Seven choices with three kinds of e-mail, less the two decisions that rest on having one.
         assert_eq!(kinds.len(), 7 * 3 - 2, "{kinds:?}");
         assert!(people().any(|person| !person.is_known_to(Platform::Ga4)));
+        assert!(people().any(|person| !person.is_known_to(Platform::GoogleAds)));
+        for key in ["gclid", "li_fat_id"] {
+            let has = |person: &Person| person.click_ids(Utc::now()).get(key).is_some();
+            assert!(people().any(|person| has(&person)), "{key}");
+            assert!(people().any(|person| !has(&person)), "{key}");
+        }
         assert!(people().any(|person| person.phone.is_none()));
     }
 
     #[test]
-    fn only_guests_are_unknown_to_meta() {
-        assert!(people().all(|person| person.is_known_to(Platform::Meta)));
-        assert!(people().all(|person| !person.as_guest().is_known_to(Platform::Meta)));
+    fn guests_are_unknown_everywhere_and_others_to_few() {
+        for platform in Platform::ALL {
+            assert!(people().all(|person| !person.as_guest().is_known_to(platform)));
+        }
+        for platform in [
+            Platform::Meta,
+            Platform::GoogleDataManager,
+            Platform::LinkedIn,
+        ] {
+            assert!(people().all(|person| person.is_known_to(platform)));
+        }
     }
 
     #[test]

@@ -12,16 +12,22 @@
 //! | [`RolledBack`](Scenario::RolledBack) | order and event are written, then rolled back | nothing, ever |
 //! | [`PaidAtSecondTry`](Scenario::PaidAtSecondTry) | rolled back once, then committed | one purchase |
 //! | [`Guest`](Scenario::Guest) | nothing to recognise the customer by | nothing leaves |
-//! | [`FourDaysLate`](Scenario::FourDaysLate) | recorded after four days | one purchase at Meta, expired at GA4 |
-//! | [`TenDaysLate`](Scenario::TenDaysLate) | recorded after ten days | expired at both |
-//! | [`FullRefund`](Scenario::FullRefund) | paid, then all given back | one purchase, then one refund at GA4 |
-//! | [`PartRefunds`](Scenario::PartRefunds) | paid, then two parts given back | one purchase, then two refunds at GA4 |
+//! | [`FourDaysLate`](Scenario::FourDaysLate) | recorded after four days | one purchase, but expired at GA4 |
+//! | [`TenDaysLate`](Scenario::TenDaysLate) | recorded after ten days | one purchase at Google Ads and LinkedIn, expired at GA4 and Meta |
+//! | [`HundredDaysLate`](Scenario::HundredDaysLate) | recorded after a hundred days | expired everywhere |
+//! | [`FullRefund`](Scenario::FullRefund) | paid, then all given back | purchase and refund, or neither if the refund was quicker |
+//! | [`ReturnedLater`](Scenario::ReturnedLater) | paid, all given back when the shop trades again | the same; mostly both |
+//! | [`TakenBackAtOnce`](Scenario::TakenBackAtOnce) | paid and given back in one transaction | nothing |
+//! | [`PartRefunds`](Scenario::PartRefunds) | paid, then two parts given back | one purchase, less the two parts |
 //! | [`LeadCreated`](Scenario::LeadCreated) | a form is sent | one lead |
 //! | [`LeadQualified`](Scenario::LeadQualified) | and sales qualifies it | and one qualified lead |
 //! | [`DealWon`](Scenario::DealWon) | and the deal is won | and one won deal |
 //!
 //! In plain orders and in leads people have also refused consent, lost their cookies or forgotten their e-mail address
 //! ([`people`](super::people)); [`Truth`] says for each event which platform may count it.
+//!
+//! A refund is an event of its own at GA4. At Data Manager it changes the value of the order's conversion, at the Google
+//! Ads API it changes or retracts it; Meta and LinkedIn hear of none.
 
 mod crm;
 mod event;
@@ -33,6 +39,8 @@ mod truth;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, SubsecRound, Utc};
 use tokio_postgres::{Client, NoTls};
 
@@ -40,7 +48,8 @@ pub use scenario::Scenario;
 pub use truth::{Expected, Fate, Tally, Truth};
 
 use super::orders::Amount;
-use super::people::{Person, Platform};
+use super::people::Person;
+use crate::sandbox::Platform;
 use crm::Lead;
 use event::{Event, Written};
 use selling::{Ending, Sale};
@@ -73,6 +82,8 @@ pub struct Shop {
     second: Client,
     sales: Vec<Sale>,
     traded: usize,
+    /// Orders whose goods are on their way back.
+    returns: Vec<Sale>,
     now: DateTime<Utc>,
     seed: u64,
     truth: Truth,
@@ -100,6 +111,7 @@ impl Shop {
             second,
             sales: plan::sales(seed, now),
             traded: 0,
+            returns: Vec::new(),
             now,
             seed,
             truth: Truth::default(),
@@ -116,11 +128,34 @@ impl Shop {
         &self.truth
     }
 
-    /// Lives through the next `orders` orders, and one lead with every eighth. Fewer when the baskets run out.
+    /// The first order that will go through this story after so many others, so that something may be arranged for it.
+    pub fn order_ahead(&self, scenario: Scenario, others: usize) -> Option<&str> {
+        let mut ahead = self.sales.iter().skip(self.traded + others);
+        ahead
+            .find(|sale| sale.scenario == scenario)
+            .map(|sale| sale.order_id.as_str())
+    }
+
+    /// Every click on an advertisement at Google that brought somebody here, today or before.
+    pub fn google_clicks(&self) -> BTreeSet<String> {
+        let leads = 0..self.sales.len().div_ceil(ORDERS_PER_LEAD);
+        let leads = leads.map(|number| plan::lead(self.seed, number, self.now).person);
+        let customers = self.sales.iter().map(|sale| sale.person.clone());
+        customers
+            .chain(leads)
+            .filter_map(|person| person.google_click())
+            .collect()
+    }
+
+    /// Takes back what customers return of the orders traded before, then lives through the next `orders` orders, and
+    /// one lead with every eighth. Fewer when the baskets run out.
     ///
     /// # Errors
     /// [`ShopError`]. The stories up to there are committed and in the account.
     pub async fn trade(&mut self, orders: usize) -> Result<(), ShopError> {
+        for sale in std::mem::take(&mut self.returns) {
+            self.refund(&sale, 1, sale.basket.amount()).await?;
+        }
         for _ in 0..orders.min(self.remaining()) {
             let sale = self.sales[self.traded].clone();
             if self.traded.is_multiple_of(ORDERS_PER_LEAD) {
@@ -171,6 +206,11 @@ impl Shop {
                 self.pay(sale).await?;
                 self.refund(sale, 1, amount).await
             }
+            Scenario::ReturnedLater => {
+                self.returns.push(sale.clone());
+                self.pay(sale).await
+            }
+            Scenario::TakenBackAtOnce => self.pay_and_refund(sale).await,
             Scenario::PartRefunds => {
                 let part = Amount {
                     cents: (amount.cents / 3).max(1),
@@ -256,6 +296,15 @@ impl Shop {
         Ok(())
     }
 
+    /// Both in one transaction: nobody ever sees the payment without the refund.
+    async fn pay_and_refund(&mut self, sale: &Sale) -> Result<(), ShopError> {
+        let amount = sale.basket.amount();
+        selling::pay_and_refund(&mut self.first, sale, amount).await?;
+        self.account(&sale.paid(amount), sale.scenario, &sale.person);
+        self.account(&sale.refunded(1, amount), sale.scenario, &sale.person);
+        Ok(())
+    }
+
     async fn refund(&mut self, sale: &Sale, n: i32, amount: Amount) -> Result<(), ShopError> {
         let event = sale.refunded(n, amount);
         must_be(
@@ -269,16 +318,16 @@ impl Shop {
 
     /// Puts a new, committed event into the account.
     fn account(&mut self, event: &Event, scenario: Scenario, person: &Person) {
-        let fate = |platform| truth::fate(platform, event.name, person, self.now - event.at);
-        let (meta, ga4) = (fate(Platform::Meta), fate(Platform::Ga4));
+        let age = self.now - event.at;
+        let fate = |platform| truth::fate(platform, event.name, scenario, person, age);
+        let fates = Platform::ALL.map(|platform| (platform, fate(platform)));
         let expected = Expected {
             name: event.name,
             business_id: event.business_id.clone(),
             occurred_at: event.at,
             scenario,
             amount: event.amount,
-            meta,
-            ga4,
+            fates: fates.into(),
         };
         self.truth.committed_first(&event.id, expected);
     }

@@ -23,8 +23,14 @@ pub enum Scenario {
     FourDaysLate,
     /// Recorded ten days late: Meta takes seven days.
     TenDaysLate,
-    /// All money is given back.
+    /// Recorded a hundred days late: Google and LinkedIn take ninety.
+    HundredDaysLate,
+    /// All money is given back in the transaction after the payment.
     FullRefund,
+    /// All money is given back some scenes later, when the payment has long been told.
+    ReturnedLater,
+    /// All money is given back in the transaction of the payment.
+    TakenBackAtOnce,
     /// Two parts of the money are given back.
     PartRefunds,
     /// A lead that is only created.
@@ -37,7 +43,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Plain,
         Self::WebhookAgain,
         Self::WebhookRace,
@@ -47,7 +53,10 @@ impl Scenario {
         Self::Guest,
         Self::FourDaysLate,
         Self::TenDaysLate,
+        Self::HundredDaysLate,
         Self::FullRefund,
+        Self::ReturnedLater,
+        Self::TakenBackAtOnce,
         Self::PartRefunds,
         Self::LeadCreated,
         Self::LeadQualified,
@@ -65,7 +74,10 @@ impl Scenario {
             19 | 59 => Self::Guest,
             29 => Self::FourDaysLate,
             69 => Self::TenDaysLate,
-            31 | 61 => Self::FullRefund,
+            79 => Self::HundredDaysLate,
+            31 => Self::FullRefund,
+            61 => Self::ReturnedLater,
+            67 => Self::TakenBackAtOnce,
             41 => Self::PartRefunds,
             _ => Self::Plain,
         }
@@ -81,6 +93,7 @@ impl Scenario {
         match self {
             Self::FourDaysLate => TimeDelta::days(4),
             Self::TenDaysLate => TimeDelta::days(10),
+            Self::HundredDaysLate => TimeDelta::days(100),
             _ => TimeDelta::zero(),
         }
     }

@@ -129,25 +129,30 @@ pub(super) async fn refund(
     n: i32,
     amount: Amount,
 ) -> Result<Written, ShopError> {
-    let given_back = amount.to_string();
     let transaction = client.transaction().await?;
-    let statement = include_str!("../../../sql/demo/record_refund.sql");
-    transaction
-        .execute_typed(
-            statement,
-            &[
-                (&sale.order_id, Type::TEXT),
-                (&n, Type::INT4),
-                (&given_back, Type::TEXT),
-            ],
-        )
-        .await?;
+    record_refund(&transaction, sale, n, amount).await?;
     let written = sale
         .refunded(n, amount)
         .enqueue(&transaction, &sale.person)
         .await?;
     end(transaction, Ending::Commit).await?;
     Ok(written)
+}
+
+/// The payment provider tells of a payment that it has taken back already.
+pub(super) async fn pay_and_refund(
+    client: &mut Client,
+    sale: &Sale,
+    amount: Amount,
+) -> Result<(), ShopError> {
+    let transaction = client.transaction().await?;
+    record_webhook(&transaction, sale, amount).await?;
+    mark_paid(&transaction, sale).await?;
+    record_refund(&transaction, sale, 1, amount).await?;
+    sale.paid(amount).insert(&transaction, &sale.person).await?;
+    let refunded = sale.refunded(1, amount);
+    refunded.insert(&transaction, &sale.person).await?;
+    end(transaction, Ending::Commit).await
 }
 
 /// Ends a business transaction one way or the other.
@@ -170,6 +175,27 @@ async fn record_webhook(
         .execute_typed(
             statement,
             &[(&sale.order_id, Type::TEXT), (&amount, Type::TEXT)],
+        )
+        .await?;
+    Ok(())
+}
+
+async fn record_refund(
+    transaction: &Transaction<'_>,
+    sale: &Sale,
+    n: i32,
+    amount: Amount,
+) -> Result<(), ShopError> {
+    let statement = include_str!("../../../sql/demo/record_refund.sql");
+    let amount = amount.to_string();
+    transaction
+        .execute_typed(
+            statement,
+            &[
+                (&sale.order_id, Type::TEXT),
+                (&n, Type::INT4),
+                (&amount, Type::TEXT),
+            ],
         )
         .await?;
     Ok(())

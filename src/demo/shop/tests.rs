@@ -134,7 +134,7 @@ async fn every_story_and_every_fate_occurs() {
             .iter()
             .all(|scenario| shop.truth().tally(*scenario).stories > 0)
     );
-    for platform in [Platform::Meta, Platform::Ga4] {
+    for platform in Platform::ALL {
         let fates = |fate| {
             shop.truth()
                 .committed()
@@ -147,6 +147,7 @@ async fn every_story_and_every_fate_occurs() {
             Fate::Withheld,
             Fate::Unrecognisable,
             Fate::TooOld,
+            Fate::TakenBack,
         ] {
             assert!(fates(fate) > 0, "{platform:?} {fate:?}");
         }

@@ -9,15 +9,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::scenario::Scenario;
 use crate::demo::orders::Amount;
-use crate::demo::people::{Person, Platform};
+use crate::demo::people::Person;
+use crate::sandbox::Platform;
 
 /// What ought to become of one event at one platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// To be counted exactly once.
     Counted,
-    /// The platform has no such event: Meta takes no refunds.
+    /// The platform has no such event: Meta and LinkedIn take no refunds, and at Google a refund changes the order's
+    /// conversion.
     NotOffered,
+    /// Taken back before anybody could know: there is nothing to tell.
+    TakenBack,
     /// The person's consent does not allow it.
     Withheld,
     /// Nothing to recognise the person by.
@@ -40,19 +44,14 @@ pub struct Expected {
     pub scenario: Scenario,
     /// The first amount that was committed, in US dollars; later ones do not count.
     pub amount: Option<Amount>,
-    /// Its fate at Meta.
-    pub meta: Fate,
-    /// Its fate at GA4.
-    pub ga4: Fate,
+    /// Its fate at every platform.
+    pub fates: BTreeMap<Platform, Fate>,
 }
 
 impl Expected {
-    /// Its fate at one of the two.
+    /// Its fate at one platform.
     pub fn at(&self, platform: Platform) -> Fate {
-        match platform {
-            Platform::Meta => self.meta,
-            Platform::Ga4 => self.ga4,
-        }
+        self.fates[&platform]
     }
 }
 
@@ -75,6 +74,8 @@ pub struct Tally {
 #[derive(Debug, Clone, Default)]
 pub struct Truth {
     committed: BTreeMap<String, Expected>,
+    /// Ids of refunds, by order.
+    refunds: BTreeMap<String, Vec<String>>,
     rolled_back: BTreeSet<String>,
     tallies: BTreeMap<Scenario, Tally>,
 }
@@ -83,6 +84,12 @@ impl Truth {
     /// Every committed event by its id.
     pub fn committed(&self) -> &BTreeMap<String, Expected> {
         &self.committed
+    }
+
+    /// The refunds of an order, by their ids.
+    pub fn refunds_of(&self, order: &str) -> impl Iterator<Item = (&String, &Expected)> {
+        let refunds = self.refunds.get(order).into_iter().flatten();
+        refunds.filter_map(|id| self.committed.get_key_value(id))
     }
 
     /// Ids whose every transaction was rolled back. No platform may ever hear of them.
@@ -125,8 +132,12 @@ impl Truth {
         self.of(scenario).stories += 1;
     }
 
-    pub(super) fn committed_first(&mut self, id: &str, expected: Expected) {
+    pub(in crate::demo) fn committed_first(&mut self, id: &str, expected: Expected) {
         self.of(expected.scenario).committed += 1;
+        if expected.name == "order_refunded" {
+            let refunds = self.refunds.entry(expected.business_id.clone());
+            refunds.or_default().push(id.to_owned());
+        }
         self.committed.insert(id.to_owned(), expected);
     }
 
@@ -149,14 +160,24 @@ impl Truth {
 }
 
 /// What ought to become of an event of this age, by the platforms' documented rules and the default consent policy.
-pub(super) fn fate(platform: Platform, name: &str, person: &Person, age: TimeDelta) -> Fate {
-    let (offered, age_max) = match platform {
-        // Seven days: developers.facebook.com/docs/marketing-api/conversions-api/parameters/server-event, event_time.
-        Platform::Meta => (name != "order_refunded", TimeDelta::days(7)),
-        // 72 hours: developers.google.com/analytics/devguides/collection/protocol/ga4/sending-events.
-        Platform::Ga4 => (true, TimeDelta::hours(72)),
+pub(super) fn fate(
+    platform: Platform,
+    name: &str,
+    scenario: Scenario,
+    person: &Person,
+    age: TimeDelta,
+) -> Fate {
+    let age_max = match platform {
+        // developers.facebook.com/docs/marketing-api/conversions-api/parameters/server-event, event_time.
+        Platform::Meta => TimeDelta::days(7),
+        // developers.google.com/analytics/devguides/collection/protocol/ga4/sending-events.
+        Platform::Ga4 => TimeDelta::hours(72),
+        // The longest window that a conversion action has; Google's pages name no number.
+        Platform::GoogleDataManager | Platform::GoogleAds => TimeDelta::days(90),
+        // learn.microsoft.com/en-us/linkedin/marketing/integrations/ads-reporting/conversions-api-schema.
+        Platform::LinkedIn => TimeDelta::days(90),
     };
-    if !offered {
+    if name == "order_refunded" && platform != Platform::Ga4 {
         Fate::NotOffered
     } else if !person.choice.allows(platform) {
         Fate::Withheld
@@ -164,6 +185,8 @@ pub(super) fn fate(platform: Platform, name: &str, person: &Person, age: TimeDel
         Fate::Unrecognisable
     } else if age > age_max {
         Fate::TooOld
+    } else if scenario == Scenario::TakenBackAtOnce {
+        Fate::TakenBack
     } else {
         Fate::Counted
     }

@@ -90,11 +90,25 @@ async fn each_fault_of_a_platform_is_its_own_finding() {
 
     let old = config.replace("rules = {", "version = \"202510\"\nrules = {");
     let told = ask(&old, "linkedin").await;
-    told.is(3, &[with_database, "linkedin/platform fail"]);
+    told.is(
+        3,
+        &[
+            "linkedin/api_version fail",
+            with_database,
+            "linkedin/platform fail",
+        ],
+    );
     told.says("202510 ended on 2026-10-15");
     let offline = ["--no-database", "--destination", "linkedin"];
     let told = doctor(&rig, &old, &offline).await;
-    told.is(3, &[with_database, "-/platforms skipped"]);
+    told.is(
+        3,
+        &[
+            "linkedin/api_version fail",
+            with_database,
+            "-/platforms skipped",
+        ],
+    );
 
     rig.sandbox.linkedin(|world| {
         let narrow = AccessToken::oauth(TOKEN, &[SEND_SCOPE], Utc::now() + TimeDelta::days(60));
