@@ -61,13 +61,14 @@ pub struct Adjusted<'a> {
     pub action_source: Option<&'a str>,
     /// Its page, if there was one.
     pub page_url: Option<&'a str>,
+    /// When it is changed: a second or more after it happened and after each change before.
+    pub changed_at: DateTime<Utc>,
+    /// When the row of the change was written: never before its own row or those of the changes before.
+    pub updated_at: DateTime<Utc>,
     /// What stood of its value before this adjustment.
     pub before: &'a Left,
     /// What stands after it.
     pub after: &'a Left,
-    /// When this adjustment happened, in whole seconds; always after the event itself and all adjustments before. Nothing for
-    /// an event that merely follows.
-    pub changed_at: Option<DateTime<Utc>>,
 }
 
 /// Click and browser ids, each in the form its platform documents.

@@ -150,6 +150,8 @@ fn case<'a>(
         },
         // Which conversion it changes is known when the original is.
         (Role::Change, None) => Some(""),
+        // What takes back what was taken back is no refund of anything that was told.
+        (Role::Reversal, Some(original)) if original.is_reversal() => None,
         (Role::Event | Role::Reversal, _) => destination.name_of(&event.event_name),
     };
     let is_off = destination.is_switched_off(&event.event_name);
@@ -316,6 +318,7 @@ fn build(
     let adjusted = case.original.and_then(|original| {
         let of = original.event.as_ref().ok()?;
         let (before, after) = left.as_ref()?;
+        let (changed_at, updated_at) = original.changed_at()?;
         Some(Adjusted {
             event_id: &of.event_id,
             business_id: &of.business_id,
@@ -323,9 +326,10 @@ fn build(
             money: of.money.as_ref(),
             action_source: of.action_source.as_deref(),
             page_url: of.page_url.as_deref(),
+            changed_at,
+            updated_at,
             before,
             after,
-            changed_at: original.changed_at(),
         })
     });
     let permitted = permit.over(&case.event);

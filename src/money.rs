@@ -19,10 +19,11 @@ pub struct Money {
 /// An amount within bounds, with exactly the digits it was written with.
 pub fn amount(written: &str) -> Option<Number> {
     let number: Number = written.trim().parse().ok()?;
-    number
-        .as_f64()
-        .is_some_and(|value| (0.0..1e18).contains(&value))
-        .then_some(number)
+    let value = number.as_f64()?;
+    // A float rounds the highest amounts up to the bound; their digits tell.
+    let whole = written.trim().split('.').next().unwrap_or_default();
+    let is_just_below = || value == 1e18 && whole.len() == 18;
+    ((0.0..1e18).contains(&value) || is_just_below()).then_some(number)
 }
 
 /// `one` less `other`, exactly; nought where `other` is more. `None` for amounts with more digits than any currency has.
@@ -71,6 +72,29 @@ mod tests {
 
     fn number(text: &str) -> Number {
         text.parse().expect("digits")
+    }
+
+    #[test]
+    fn the_bound_is_the_one_at_the_door() {
+        for good in [
+            "0",
+            "0.5",
+            "999999999999999999",
+            "999999999999999999.99",
+            "1e17",
+        ] {
+            assert!(amount(good).is_some(), "{good}");
+        }
+        for bad in [
+            "-1",
+            "1000000000000000000",
+            "1e18",
+            "1000000000000000000.01",
+            "x",
+            "",
+        ] {
+            assert!(amount(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

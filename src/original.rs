@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::consent::Signal;
@@ -34,10 +34,12 @@ pub struct Original {
 pub struct Reversal {
     /// Its place in the order of commits, from 1.
     pub number: i32,
-    /// When it happened.
-    pub occurred_at: DateTime<Utc>,
     /// How much it takes back; all that is left where it says nothing.
     pub money: Option<Money>,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// When its row was written.
+    pub recorded_at: DateTime<Utc>,
     /// Its state at each destination that has a delivery of it.
     pub standings: BTreeMap<String, Standing>,
 }
@@ -78,22 +80,32 @@ impl Original {
         (until(number - 1), until(number))
     }
 
-    /// When the asking event changed the original, in whole seconds: when it happened, but always after the original and after
-    /// every reversal before it. A platform that is told totals goes by this time, and ignores what is no newer.
-    pub fn changed_at(&self) -> Option<DateTime<Utc>> {
-        let whole = |time: DateTime<Utc>| time.with_nanosecond(0).unwrap_or(time);
-        let number = self.number?;
-        let start = whole(self.event.as_ref().ok()?.occurred_at);
-        let mut until_now: Vec<&Reversal> = self
-            .reversals
-            .iter()
-            .filter(|one| one.number <= number)
-            .collect();
-        until_now.sort_by_key(|one| one.number);
-        let changed_at = until_now.iter().fold(start, |last, one| {
-            whole(one.occurred_at).max(last + TimeDelta::seconds(1))
-        });
-        Some(changed_at)
+    /// When the asking event changes the original, and when its row was written. They are its own times, but the first at
+    /// least a second after the original and after every reversal before it, and the second never before theirs. Rows are
+    /// written in any order and within one second, and a platform may pass over a change that is not later than the last
+    /// one. Nothing if the original cannot be read.
+    pub fn changed_at(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let of = self.event.as_ref().ok()?;
+        let number = self.number.unwrap_or(i32::MAX);
+        let until_now = self.reversals.iter().filter(|one| one.number <= number);
+        Some(until_now.fold(
+            (of.occurred_at, of.recorded_at),
+            |(changed, written), one| {
+                (
+                    one.occurred_at.max(changed + TimeDelta::seconds(1)),
+                    if one.recorded_at < written {
+                        written + TimeDelta::microseconds(1)
+                    } else {
+                        one.recorded_at
+                    },
+                )
+            },
+        ))
+    }
+
+    /// Whether it takes something back itself.
+    pub fn is_reversal(&self) -> bool {
+        self.event.as_ref().is_ok_and(OutboxEvent::is_reversal)
     }
 
     /// The reversals before the asking event.
@@ -160,8 +172,9 @@ pub fn reversals(value: &Value) -> Vec<Reversal> {
             .as_i64()
             .and_then(|n| i32::try_from(n).ok())
             .unwrap_or(i32::MAX),
-        occurred_at: time_of(&one["occurred_at"]).unwrap_or_default(),
         money: money_of(one),
+        occurred_at: time_of(&one["occurred_at"]).unwrap_or_default(),
+        recorded_at: time_of(&one["recorded_at"]).unwrap_or_default(),
         standings: standings(&one["standings"]),
     })
     .collect()
@@ -241,35 +254,15 @@ mod tests {
     fn taking(number: i32, money: Option<Money>) -> Reversal {
         Reversal {
             number,
-            occurred_at: DateTime::default(),
             money,
+            occurred_at: at(0),
+            recorded_at: at(0),
             standings: BTreeMap::new(),
         }
     }
 
-    #[test]
-    fn changes_follow_one_another_in_time_whatever_the_rows_say() {
-        let second = |number: &str| format!("2026-11-20T10:00:{number}+00:00");
-        let mut original = Original::read(&serde_json::json!({
-            "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
-            "occurred_at": second("05.9"), "recorded_at": second("06"), "consent": {"decision": {}},
-            "reversals": [
-                {"number": 1, "occurred_at": second("05.1"), "standings": {}},
-                {"number": 2, "occurred_at": second("09.7"), "standings": {}},
-                {"number": 3, "occurred_at": second("09.2"), "standings": {}},
-                {"number": 4, "occurred_at": second("00"), "standings": {}}]
-        }));
-        for (number, at) in [(1, "06"), (2, "09"), (3, "10"), (4, "11")] {
-            original.number = Some(number);
-            let expected = DateTime::parse_from_rfc3339(&second(at)).expect("a time");
-            assert_eq!(
-                original.changed_at(),
-                Some(expected.with_timezone(&Utc)),
-                "{number}"
-            );
-        }
-        original.number = None;
-        assert_eq!(original.changed_at(), None);
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_428_000 + seconds, 0).expect("a time")
     }
 
     #[test]
@@ -327,6 +320,34 @@ mod tests {
         assert!(original.later().all(|one| one.standings["ga4"].has_left()));
         assert_eq!(original.event.expect("a good row").money, Some(euro("100")));
         assert_eq!(original.standings["meta"].state, State::Accepted);
+    }
+
+    #[test]
+    fn each_change_is_later_than_the_one_before() {
+        let mut original = Original::read(&serde_json::json!({
+            "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
+            "occurred_at": at(0), "recorded_at": at(2), "consent": {"decision": {}},
+        }));
+        // Written within one second, and one of them by a clock that was behind.
+        original.reversals = [(1, 60, 61), (2, 60, 61), (3, 5, 6), (4, 90, 90)]
+            .map(|(number, occurred, recorded)| Reversal {
+                occurred_at: at(occurred),
+                recorded_at: at(recorded),
+                ..taking(number, Some(euro("1")))
+            })
+            .to_vec();
+        let times = [1, 2, 3, 4].map(|number| {
+            original.number = Some(number);
+            original.changed_at()
+        });
+        let a_moment = TimeDelta::microseconds(1);
+        let expected = [
+            (at(60), at(61)),
+            (at(61), at(61)),
+            (at(62), at(61) + a_moment),
+            (at(90), at(90)),
+        ];
+        assert_eq!(times, expected.map(Some));
     }
 
     proptest! {

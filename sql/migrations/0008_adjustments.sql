@@ -59,7 +59,8 @@ returns table (reversals jsonb)
 language sql stable
 as $$
   select jsonb_agg(jsonb_build_object(
-           'number', r.reversal_no, 'occurred_at', r.occurred_at, 'value', r.value::text, 'currency', r.currency,
+           'number', r.reversal_no, 'value', r.value::text, 'currency', r.currency,
+           'occurred_at', r.occurred_at, 'recorded_at', r.recorded_at,
            'standings', conversion_outbox.standings_of(r.event_no)) order by r.reversal_no, r.event_no)
     from conversion_outbox.event r
    where r.depends_on = reversals_of.event_id and r.reversal_no is not null
@@ -88,6 +89,92 @@ begin
 end
 $$;
 comment on function conversion_outbox.original_of is 'What is known of the event that another one adjusts, for the reversal of this number (null for an event that reverses nothing); null when that event is unknown.';
+
+-- As before, and a person's orders stay opted out when no row tells any more that they are that person's.
+create or replace function conversion_outbox.erase_subject(
+  business_ids text[] default null,
+  external_id  text default null
+) returns jsonb
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  events bigint[];
+  receipt jsonb;
+  cancelled bigint;
+begin
+  if num_nonnulls(business_ids, external_id) <> 1 then
+    raise exception using errcode = 'OB022', message = 'erase_subject: name exactly one of business_ids and external_id',
+      hint = 'Call erase_subject(business_ids => array[...]) or erase_subject(external_id => ...); the latter reads the whole event table.';
+  end if;
+
+  if external_id is not null then
+    -- The opt-out outlives the erasure, as a digest.
+    insert into conversion_outbox.withdrawal (external_id, signals)
+    values (sha256(convert_to(external_id, 'UTF8')), array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization']);
+  else
+    insert into conversion_outbox.withdrawal (business_id, signals)
+    select distinct b, array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization'] from unnest(business_ids) b where b is not null;
+  end if;
+
+  with erased as (
+    update conversion_outbox.event e
+       set user_data = '{}', click_ids = '{}', page_url = null, warnings = null,
+           -- Free text may name somebody; what an order consisted of does not.
+           properties = jsonb_strip_nulls(jsonb_build_object('items', e.properties -> 'items', 'tax', e.properties -> 'tax',
+             'shipping', e.properties -> 'shipping', 'coupon', e.properties -> 'coupon'))
+     where (business_ids is not null and e.business_id = any (business_ids))
+        or (external_id is not null and e.user_data ->> 'external_id' = external_id)
+    returning e.event_no)
+  select coalesce(array_agg(event_no), '{}') into events from erased;
+
+  -- From here on nothing in these rows says whose they are. So each order is opted out by its own id: of what is told later
+  -- (a retry, or a refund, which is told of its order) nothing leaves.
+  insert into conversion_outbox.withdrawal (business_id, signals)
+  select distinct e.business_id, array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization']
+    from conversion_outbox.event e
+   where external_id is not null and e.event_no = any (events);
+
+  -- What a worker holds right now may be on its way: that worker writes how it went, and every later try is withdrawn.
+  with free as (
+    select q.event_no from conversion_outbox.queue q
+     where q.event_no = any (events) and (q.lease_until is null or q.lease_until < now())
+       for update skip locked),
+  unqueued as (
+    delete from conversion_outbox.queue q using free where q.event_no = free.event_no),
+  never_made as (
+    insert into conversion_outbox.delivery as d (event_no, destination, state, reason, settled_at)
+    select free.event_no, n.name, 'cancelled', 'erased', clock_timestamp()
+      from free cross join conversion_outbox.live_destination n
+    on conflict (event_no, destination) do nothing
+    returning d.destination),
+  stopped as (
+    update conversion_outbox.delivery d
+       set state = 'cancelled', reason = 'erased', settled_at = clock_timestamp(), due_at = null, lease_until = null,
+           claim_no = d.claim_no + 1
+     where d.event_no = any (events) and d.state = 'pending' and d.intent_at is null
+       and (d.lease_until is null or d.lease_until < now())
+    returning d.destination),
+  ended as (
+    select destination from never_made union all select destination from stopped),
+  counted as (
+    insert into conversion_outbox.delivery_total as t (destination, state, slot, total, retried)
+    select destination, 'cancelled', 0, count(*), 0 from ended group by destination
+    on conflict (destination, state, slot) do update set total = t.total + excluded.total)
+  select count(*) into cancelled from ended;
+
+  select jsonb_build_object(
+           'events', cardinality(events),
+           'cancelled', cancelled,
+           'received_by', coalesce((
+             select jsonb_object_agg(r.destination, r.n) from (
+               select d.destination, count(*) as n from conversion_outbox.delivery d
+                where d.event_no = any (events) and d.tries > 0 group by d.destination) r), '{}'))
+    into receipt;
+  return receipt;
+end
+$$;
 
 revoke all on function conversion_outbox.number_reversal, conversion_outbox.standings_of, conversion_outbox.reversals_of, conversion_outbox.original_of
   from public;

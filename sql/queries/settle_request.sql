@@ -33,7 +33,8 @@ moved as (
      set state = $7, reason = $8, error_code = $9, due_at = $10,
          settled_at = case when $7 <> 'pending' then $11 end,
          attempts = case when $7 = 'pending' and not $14 then greatest(d.attempts - 1, 0) else d.attempts end,
-         first_tried_at = case when $12 then coalesce(d.first_tried_at, d.tried_at) else d.first_tried_at end,
+         -- Some of the request may have been counted: nobody says which.
+         first_tried_at = case when $7 = 'pending' then coalesce(d.first_tried_at, d.tried_at) else d.first_tried_at end,
          receipt = case when $7 = 'pending' then null else d.receipt end,
          company = case when $12 then greatest(((select count(*) from carried) + 1) / 2, 1)::smallint else d.company end
     from carried c

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::mapping::Mapping;
 use super::read::{Reader, is_name};
@@ -108,7 +108,7 @@ impl DestinationConfig {
         .check(reader);
         let config = DestinationConfig {
             is_enabled: reader.boolean("enabled").unwrap_or(true),
-            base_url: read_base_url(reader, platform),
+            base_url: reader.address("base_url", platform.needs().base_url),
             events,
             routes: reader.table("routes", read_routes).unwrap_or_default(),
             consent: read_consent(reader, platform),
@@ -167,39 +167,6 @@ impl DestinationConfig {
     pub fn is_switched_off(&self, event_name: &str) -> bool {
         self.events.get(event_name).is_some_and(Option::is_none)
     }
-}
-
-fn read_base_url(reader: &mut Reader<'_>, platform: Platform) -> Url {
-    let fix = "write an address such as https://api.example.com, https unless it is this machine";
-    let configured = reader.text("base_url").and_then(|text| {
-        let url = Url::parse(&text).ok().filter(is_base_url);
-        if url.is_none() {
-            reader.fault(
-                "base_url",
-                "must be an https address without user, query or fragment",
-                fix,
-            );
-        }
-        url
-    });
-    configured.unwrap_or_else(|| {
-        Url::parse(platform.needs().base_url).expect("the platform's own address is a URL")
-    })
-}
-
-/// Plain http would show tokens and identifiers to the network, so it stays within this machine.
-pub(super) fn is_base_url(url: &Url) -> bool {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return false,
-    };
-    let has_extras = !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some();
-    !has_extras && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
 }
 
 fn read_events(reader: &mut Reader<'_>, platform: Platform) -> BTreeMap<String, Option<String>> {

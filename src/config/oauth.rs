@@ -2,7 +2,6 @@
 
 use url::Url;
 
-use super::destination::is_base_url;
 use super::read::Reader;
 use super::secret::{Secret, SecretError, SecretRef};
 
@@ -55,7 +54,7 @@ impl OAuth {
         let has_user = reader.has("oauth");
         let key = reader.secret("service_account");
         let user = reader.table("oauth", read_refresh_token);
-        let token_url = read_token_url(reader, "https://oauth2.googleapis.com/token");
+        let token_url = reader.address("token_url", "https://oauth2.googleapis.com/token");
         if has_key == has_user {
             reader.fault(
                 "service_account",
@@ -75,7 +74,7 @@ impl OAuth {
     /// Reads a table with `client_id`, `client_secret` and `refresh_token`, and the destination's `token_url`.
     pub fn read_user(reader: &mut Reader<'_>, token_url: &str) -> Option<OAuth> {
         let grant = reader.table("oauth", read_refresh_token);
-        let token_url = read_token_url(reader, token_url);
+        let token_url = reader.address("token_url", token_url);
         Some(OAuth {
             token_url,
             grant: grant?,
@@ -94,19 +93,4 @@ fn read_refresh_token(reader: &mut Reader<'_>) -> Option<Grant> {
         client_secret: client_secret?,
         refresh_token: refresh_token?,
     })
-}
-
-fn read_token_url(reader: &mut Reader<'_>, default: &str) -> Url {
-    let configured = reader.text("token_url").and_then(|text| {
-        let url = Url::parse(&text).ok().filter(is_base_url);
-        if url.is_none() {
-            reader.fault(
-                "token_url",
-                "must be an https address without user, query or fragment",
-                "leave it out, unless tokens come from a proxy or a sandbox",
-            );
-        }
-        url
-    });
-    configured.unwrap_or_else(|| Url::parse(default).expect("the platform's own address is a URL"))
 }

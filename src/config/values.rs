@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use url::{Host, Url};
+
 use super::fault::Place;
 use super::read::{Reader, nearest};
 use super::secret::SecretRef;
@@ -18,6 +20,23 @@ impl Reader<'_> {
             Value::Text(text) => Some(text),
             _ => self.wrong(key, "must be text", "put it in double quotes"),
         }
+    }
+
+    /// The address of an API, by default the platform's own.
+    pub fn address(&mut self, key: &str, default: &str) -> Url {
+        let configured = self.text(key).and_then(|text| {
+            let url = Url::parse(&text).ok().filter(keeps_secrets);
+            if url.is_none() {
+                self.fault(
+                    key,
+                    "must be an https address without user, query or fragment",
+                    "write an address such as https://api.example.com, https unless it is this machine",
+                );
+            }
+            url
+        });
+        configured
+            .unwrap_or_else(|| Url::parse(default).expect("the platform's own address is a URL"))
     }
 
     /// Text that obeys a rule. `rule` ends the sentence that starts with the key, such as `must be digits only`.
@@ -272,4 +291,19 @@ fn quoted<T>(choices: &[(&str, T)]) -> String {
         .map(|(name, _)| format!("\"{name}\""))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// Plain http would show tokens and identifiers to the network, so it stays within this machine.
+fn keeps_secrets(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return false,
+    };
+    let has_extras = !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some();
+    !has_extras && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
 }

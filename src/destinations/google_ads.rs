@@ -144,6 +144,8 @@ fn click(
 }
 
 /// Takes back all of a conversion, or changes it to what is left. It names no person: the order id says which conversion.
+/// Its time must be later than the conversion's (`ADJUSTMENT_PRECEDES_CONVERSION`) and than that of every adjustment before,
+/// or it is passed over (`RESTATEMENT_ALREADY_EXISTS`, `MORE_RECENT_RESTATEMENT_FOUND`).
 /// Source: upload-adjustments; ConversionAdjustment.
 fn adjustment(
     settings: &Settings,
@@ -162,9 +164,7 @@ fn adjustment(
             insert("adjustmentType", "RESTATEMENT".into())
         }
     };
-    // After its conversion, or it is refused (`ADJUSTMENT_PRECEDES_CONVERSION`); after the one before, or it is ignored.
-    let changed_at = original.changed_at.unwrap_or(conversion.occurred_at);
-    insert("adjustmentDateTime", time(changed_at).into());
+    insert("adjustmentDateTime", time(original.changed_at).into());
     Ok(row)
 }
 

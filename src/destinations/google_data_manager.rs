@@ -75,7 +75,7 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
     insert("eventTimestamp", timestamp(occurred_at).into());
     insert(
         "lastUpdatedTimestamp",
-        timestamp(conversion.recorded_at).into(),
+        timestamp(change.map_or(conversion.recorded_at, |original| original.updated_at)).into(),
     );
     insert(
         "eventSource",

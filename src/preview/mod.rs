@@ -111,18 +111,17 @@ pub fn given_original(
         .collect();
     let reversal = |(number, event): (i32, &OutboxEvent)| Reversal {
         number,
-        occurred_at: event.occurred_at,
         money: event.money.clone(),
+        occurred_at: event.occurred_at,
+        recorded_at: event.recorded_at,
         standings: standings.clone(),
     };
     let mut reversals: Vec<Reversal> = (1..).zip(earlier).map(reversal).collect();
     let number = event.is_reversal().then_some(reversals.len() as i32 + 1);
     if let Some(number) = number {
         reversals.push(Reversal {
-            number,
-            occurred_at: event.occurred_at,
-            money: event.money.clone(),
             standings: BTreeMap::new(),
+            ..reversal((number, event))
         });
     }
     Original {

@@ -225,6 +225,10 @@ async fn an_erasure_gives_a_receipt_and_leaves_no_person() {
         .await;
     assert_eq!(totals, 1);
 
+    for erased in ["order-1", "order-2", "order-3"] {
+        assert_eq!(withdrawn(&outbox, erased).await.len(), 4, "{erased}");
+    }
+    assert_eq!(withdrawn(&outbox, "order-4").await, []);
     app.run(&order_of("order-5", "ada", "\"2020-01-01T00:00:00Z\"").sql(Form::Enqueue))
         .await;
     assert_eq!(

@@ -32,7 +32,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::{Client, NoTls};
 
-pub(crate) use self::events::{ago, granted, insert_in, lead, order, with};
+pub(crate) use self::events::{ago, granted, insert_in, lead, order, refund, with};
 pub(crate) use self::running::Running;
 use self::server::connect;
 pub(crate) use self::server::start;
@@ -102,6 +102,17 @@ impl Setup {
             Destination::LinkedIn => self.linkedin = lines,
         }
         self
+    }
+}
+
+/// Part of the path of every request that carries events, and of no other.
+fn events_path(platform: Platform) -> &'static str {
+    match platform {
+        Platform::Meta => "/events",
+        Platform::Ga4 => "/collect",
+        Platform::GoogleDataManager => "events:ingest",
+        Platform::GoogleAds => ":upload",
+        Platform::LinkedIn => "/conversionEvents",
     }
 }
 
@@ -342,6 +353,13 @@ rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
 
     /// Waits until a condition holds; asked again whenever something changed.
     pub(crate) async fn until(&self, condition: &str) {
+        if !self.until_for(PATIENCE, condition).await {
+            panic!("in vain: {condition}\n{}", self.open().await);
+        }
+    }
+
+    /// Waits so long at most until a condition holds, and says whether it does.
+    pub(crate) async fn until_for(&self, patience: Duration, condition: &str) -> bool {
         let sql = format!("select {condition}");
         let mut changes = self.changes.clone();
         let waiting = async {
@@ -356,9 +374,7 @@ rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
                     .expect("the listener lives as long as the rig");
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("in vain: {condition}\n{}", self.open().await);
-        }
+        tokio::time::timeout(patience, waiting).await.is_ok()
     }
 
     /// Waits until one delivery has a state, written `state` or `state/reason`.
@@ -438,6 +454,19 @@ rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
         };
         change(&mut fault);
         self.sandbox.add_fault(fault).expect("a sensible rule")
+    }
+
+    /// A fault rule for requests that carry events: not for tokens, nor for what became of earlier requests.
+    pub(crate) fn event_fault(
+        &self,
+        kind: FaultKind,
+        platform: Platform,
+        change: impl FnOnce(&mut Fault),
+    ) -> u64 {
+        self.fault(kind, platform, |fault| {
+            fault.path = Some(events_path(platform).to_owned());
+            change(fault);
+        })
     }
 
     /// Waits until a rule holds so many requests.

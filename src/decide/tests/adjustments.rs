@@ -101,6 +101,20 @@ fn a_refund_follows_its_original() {
 }
 
 #[test]
+fn what_takes_back_a_refund_is_told_to_nobody_and_waits_for_nothing() {
+    for to in [destination("ga4", ""), google()] {
+        for standing in [None, Some("pending"), Some("sent")] {
+            let mut of = original(standing, &[(Some("4"), None)], 1);
+            if let Ok(event) = &mut of.event {
+                event.event_name = "order_refunded".into();
+            }
+            let decision = judged(&refund(Some("4")), Some(of), &to, 0);
+            assert_eq!(decision, ended(State::Skipped, Reason::UnsupportedEvent));
+        }
+    }
+}
+
+#[test]
 fn a_change_waits_until_the_platform_counts_the_original() {
     let refund = refund(Some("4"));
     let one = [(Some("4"), None)];

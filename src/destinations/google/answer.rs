@@ -98,7 +98,10 @@ pub(in super::super) fn code(value: &Value) -> Option<&str> {
     let is_letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     value
         .as_str()
-        .filter(|code| (1..=120).contains(&code.len()) && code.bytes().all(is_letter))
+        .filter(|code| {
+            code.len() <= 120 && code.starts_with(|first: char| first.is_ascii_uppercase())
+        })
+        .filter(|code| code.bytes().all(is_letter))
 }
 
 /// An answer with or without a code.
@@ -131,4 +134,30 @@ pub(in super::super) fn refused_rows<'a>(
         }
     }
     is_any.then(|| Answer::each(answers))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::code;
+
+    #[test]
+    fn a_code_is_a_word_and_never_what_was_sent() {
+        for word in ["INVALID_GCLID", "X", "A1_B2"] {
+            assert_eq!(code(&json!(word)), Some(word));
+        }
+        let long = "A".repeat(121);
+        for text in [
+            "",
+            "491709876543",
+            "_X",
+            "jane",
+            "A person",
+            "a@b.example",
+            &long,
+        ] {
+            assert_eq!(code(&json!(text)), None, "{text}");
+        }
+    }
 }

@@ -73,7 +73,8 @@ fn told(event: &OutboxEvent, after: Option<&Left>) -> Result<Item, Unsendable> {
         money: Some(&paid),
         action_source: None,
         page_url: None,
-        changed_at: Some(at(120)),
+        changed_at: event.occurred_at,
+        updated_at: event.recorded_at,
         before: &before,
         after,
     });
@@ -164,9 +165,13 @@ fn an_adjustment_needs_no_person() {
 }
 
 #[test]
-fn an_adjustment_is_dated_by_the_order_of_the_changes() {
-    let body = json(&told(&refund(|_| {}), Some(&Left::Nothing)).expect("sendable"));
-    assert_eq!(body["adjustmentDateTime"], "2026-11-23 10:02:00+00:00");
+fn an_adjustment_has_its_own_time_to_the_second() {
+    let when = |seconds: i64| {
+        let event = refund(|columns| columns.occurred_at = at(seconds));
+        json(&told(&event, Some(&Left::Nothing)).expect("sendable"))["adjustmentDateTime"].clone()
+    };
+    assert_eq!(when(0), "2026-11-23 10:00:00+00:00");
+    assert_eq!(when(-59), "2026-11-23 09:59:01+00:00");
 }
 
 #[test]
@@ -196,7 +201,6 @@ fn the_keys_have_defaults_and_bounds() {
 #[test]
 fn every_known_version_has_an_end() {
     let end = |version| version_ends(version).map(|day| day.to_string());
-    assert_eq!(end("v9").as_deref(), Some("2026-10-07"), "long ended");
     assert_eq!(end("v22").as_deref(), Some("2026-10-07"));
     assert_eq!(end("v23").as_deref(), Some("2027-02-01"));
     assert_eq!(end("v26").as_deref(), Some("2027-11-01"));

@@ -73,7 +73,8 @@ fn told(
         money: Some(&paid),
         action_source: None,
         page_url: None,
-        changed_at: None,
+        changed_at: event.occurred_at,
+        updated_at: event.recorded_at,
         before: &before,
         after,
     });

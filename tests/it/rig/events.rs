@@ -50,6 +50,17 @@ pub(crate) fn lead(business_id: &str) -> Value {
     lead
 }
 
+/// A refund of an order: the n-th, of so much or of all that is left. Who and where is left to the order's row.
+pub(crate) fn refund(of: &str, n: u32, value: Option<f64>) -> Value {
+    with(
+        order(of),
+        json!({
+            "event_name": "order_refunded", "event_id": format!("{of}_refund_{n}"), "depends_on": format!("order_paid:{of}"),
+            "value": value, "currency": value.map(|_| "EUR"), "user_data": {}, "click_ids": {}, "properties": {},
+        }),
+    )
+}
+
 /// The event with some members changed.
 pub(crate) fn with(mut event: Value, changes: Value) -> Value {
     for (key, value) in changes.as_object().expect("an object") {

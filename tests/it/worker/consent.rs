@@ -22,21 +22,21 @@ fn body(rig: &Rig, platform: Platform, at: usize) -> Value {
 #[tokio::test]
 async fn consent_withdrawn_while_a_retry_waits_stops_it() {
     let rig = Rig::new().await;
-    for platform in [Platform::Meta, Platform::Ga4] {
-        rig.fault(FaultKind::Status, platform, |fault| {
+    for platform in Platform::ALL {
+        rig.event_fault(FaultKind::Status, platform, |fault| {
             (fault.status, fault.times) = (Some(503), Some(1))
         });
     }
-    let worker = rig.work();
+    let worker = rig.work_with(Setup::all());
     rig.insert(&[order("o-1")]).await;
-    rig.until_state("meta", "order_paid:o-1", "pending/retry")
-        .await;
-    rig.until_state("ga4", "order_paid:o-1", "pending/retry")
-        .await;
+    for platform in Platform::ALL {
+        rig.until_state(platform.as_str(), "order_paid:o-1", "pending/retry")
+            .await;
+    }
     rig.run("select conversion_outbox.withdraw_consent(business_id => 'o-1')")
         .await;
     rig.pass(TimeDelta::hours(1));
-    for platform in [Platform::Meta, Platform::Ga4] {
+    for platform in Platform::ALL {
         rig.until_state(platform.as_str(), "order_paid:o-1", "suppressed/withdrawn")
             .await;
         assert_eq!(
@@ -62,9 +62,9 @@ async fn a_persons_withdrawal_before_the_first_attempt_counts() {
         .to_rfc3339()
         .into();
     rig.insert(&[again]).await;
-    let worker = rig.work();
+    let worker = rig.work_with(Setup::all());
     rig.until_final().await;
-    for platform in [Platform::Meta, Platform::Ga4] {
+    for platform in Platform::ALL {
         assert_eq!(
             rig.state(platform.as_str(), "order_paid:o-1").await,
             "suppressed/withdrawn"

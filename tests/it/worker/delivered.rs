@@ -3,12 +3,12 @@
 use conversion_outbox::sandbox::Platform;
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, granted, insert_in, lead, order, with};
+use crate::rig::{Rig, Setup, granted, insert_in, lead, order, with};
 
 #[tokio::test]
 async fn what_committed_is_delivered_and_what_rolled_back_is_not() {
     let rig = Rig::new().await;
-    let worker = rig.work();
+    let worker = rig.work_with(Setup::all());
     let mut app = rig.app().await;
     for n in 0..20 {
         let transaction = app.transaction().await.expect("begun");
@@ -19,9 +19,9 @@ async fn what_committed_is_delivered_and_what_rolled_back_is_not() {
             transaction.rollback().await.expect("rolled back");
         }
     }
-    rig.until("(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 20").await;
+    rig.until("(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 50").await;
     rig.until_final().await;
-    for platform in [Platform::Meta, Platform::Ga4] {
+    for platform in Platform::ALL {
         let rows = rig.arrived(platform);
         assert_eq!(rows.len(), 10, "{platform}");
         let is_even = |id: &str| id.rsplit('-').next().unwrap().parse::<u32>().unwrap() % 2 == 0;

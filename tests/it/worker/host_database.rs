@@ -2,17 +2,24 @@
 
 use conversion_outbox::sandbox::{FaultKind, Platform};
 
-use crate::rig::{Rig, lead, order};
+use crate::rig::{Rig, Setup, lead, order};
 
 #[tokio::test]
 async fn nothing_is_locked_and_no_transaction_is_open_while_on_the_network() {
     let rig = Rig::new().await;
-    let holds = [Platform::Meta, Platform::Ga4]
-        .map(|platform| rig.fault(FaultKind::HoldAfter, platform, |_| {}));
-    let worker = rig.work();
+    let holds =
+        Platform::ALL.map(|platform| rig.event_fault(FaultKind::HoldAfter, platform, |_| {}));
+    let worker = rig.work_with(Setup {
+        google: "batch_size = 1",
+        ads: "batch_size = 1",
+        linkedin: "batch_size = 1",
+        ..Setup::all()
+    });
     rig.insert(&[order("o-1"), lead("l-1")]).await;
     rig.held(holds[0], 1).await;
-    rig.held(holds[1], 2).await;
+    for hold in &holds[1..] {
+        rig.held(*hold, 2).await;
+    }
     let held_at: String = rig.one("select clock_timestamp()::text").await;
 
     // The application goes on, and the worker claims what it writes.
@@ -53,7 +60,7 @@ async fn nothing_is_locked_and_no_transaction_is_open_while_on_the_network() {
 #[tokio::test]
 async fn an_application_that_locks_rows_waits_for_nobody_and_holds_up_only_them() {
     let rig = Rig::new().await;
-    let worker = rig.work();
+    let worker = rig.work_with(Setup::all());
     rig.insert(&[order("o-0")]).await;
     rig.until_final().await;
     // A long transaction of the application's own, with an event in it.

@@ -1,15 +1,19 @@
 //! The worker against a real database and real HTTP: tests that try to break each of its promises.
 
+mod accounts;
 mod canary;
 mod consent;
 mod crash;
 mod delivered;
 mod google;
 mod host_database;
+mod hostile;
 mod lost_answers;
 mod once;
+mod orders;
 mod outage;
 mod poison;
+mod refund_consent;
 mod replicas;
 mod retries;
 mod rules;

@@ -3,30 +3,30 @@
 use chrono::TimeDelta;
 use conversion_outbox::sandbox::{FaultKind, Platform};
 
-use crate::rig::{Rig, lead, order};
+use crate::rig::{Rig, Setup, lead, order};
 
 const LATE: &str = "conversion_outbox_late_settlements_total";
 
 #[tokio::test]
 async fn what_was_taken_is_never_sent_again() {
     let rig = Rig::new().await;
-    let worker = rig.work();
+    let worker = rig.work_with(Setup::all());
     rig.insert(&[order("o-1"), lead("l-1")]).await;
     rig.until_final().await;
     worker.drain().await;
     rig.pass(TimeDelta::hours(50));
-    let workers = [rig.work(), rig.work()];
+    let workers = [rig.work_with(Setup::all()), rig.work_with(Setup::all())];
     // The same events once more, and one that shows when the workers have passed them.
     rig.insert(&[order("o-1"), lead("l-1"), order("o-2")]).await;
     rig.until(
-        "(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 6",
+        "(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 15",
     )
     .await;
     for worker in workers {
         worker.drain().await;
     }
-    for platform in [Platform::Meta, Platform::Ga4] {
-        assert_eq!(rig.arrived(platform).len(), 3);
+    for platform in Platform::ALL {
+        assert_eq!(rig.arrived(platform).len(), 3, "{platform}");
     }
     let repeats: i64 = rig
         .one("select sum(duplicates)::bigint from conversion_outbox.repeat")

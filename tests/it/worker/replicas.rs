@@ -1,43 +1,70 @@
 //! Any number of workers on one database, in one process.
 
+use chrono::TimeDelta;
 use conversion_outbox::sandbox::{FaultKind, Platform};
 use serde_json::Value;
 
-use crate::rig::{Rig, Running, Setup, lead, order};
+use crate::rig::{Rig, Running, Setup, lead, order, refund};
 
-/// Every event once in each ledger and in the tables, whoever took it.
+/// Every event once in each ledger and in the tables, whoever took it; and refunds after them, each once.
 async fn race(replicas: usize) {
+    const ORDERS: i64 = 150;
+    const REFUNDS: i64 = 30;
     let rig = Rig::new().await;
     let setup = Setup {
         worker: "batch_events = 20",
-        ..Setup::default()
+        // Many questions to ask later.
+        google: "batch_size = 5",
+        ..Setup::all()
     };
     let workers: Vec<Running> = (0..replicas).map(|_| rig.work_with(setup)).collect();
-    let events: Vec<Value> = (0..500)
-        .map(|n| {
-            if n % 2 == 0 {
-                order(&format!("o-{n}"))
-            } else {
-                lead(&format!("l-{n}"))
-            }
-        })
+    let events: Vec<Value> = (0..ORDERS)
+        .flat_map(|n| [order(&format!("o-{n}")), lead(&format!("l-{n}"))])
         .collect();
     for chunk in events.chunks(50) {
         rig.insert(chunk).await;
     }
-    rig.until("(select count(*) from conversion_outbox.delivery where state in ('accepted', 'sent')) = 1000").await;
     rig.until_final().await;
+    for platform in Platform::ALL {
+        assert_eq!(rig.arrived(platform).len(), 300, "{platform}");
+    }
+    // All ask for late answers at once.
+    rig.pass(TimeDelta::minutes(31));
+    rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
+        .await;
+    assert_eq!(
+        rig.one::<i16>("select max(asked) from conversion_outbox.request")
+            .await,
+        1
+    );
+    assert_eq!(rig.count("google_data_manager", "accepted").await, 300);
+    let refunds: Vec<Value> = (0..REFUNDS)
+        .map(|n| refund(&format!("o-{n}"), 1, (n % 2 == 0).then_some(9.90)))
+        .collect();
+    for chunk in refunds.chunks(10) {
+        rig.insert(chunk).await;
+    }
+    rig.until_final().await;
+    rig.pass(TimeDelta::minutes(31));
+    rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
+        .await;
     for worker in workers {
         worker.drain().await;
     }
-    for platform in [Platform::Meta, Platform::Ga4] {
-        assert_eq!(rig.arrived(platform).len(), 500, "{platform}");
+    for (platform, arrived) in Platform::ALL.into_iter().zip([300, 330, 330, 330, 300]) {
+        assert_eq!(rig.arrived(platform).len(), arrived, "{platform}");
     }
     assert_eq!(rig.doubles(), 0);
-    let totals: i64 = rig
-        .one("select sum(total)::bigint from conversion_outbox.destination_total")
+    let differs: i64 = rig
+        .one("select count(*) from (select destination, state, count(*) from conversion_outbox.delivery group by 1, 2) d
+              full join (select * from conversion_outbox.destination_total where total <> 0) t using (destination, state)
+             where d.count is distinct from t.total")
         .await;
-    assert_eq!(totals, 1000);
+    assert_eq!(differs, 0, "the running totals tell the same");
+    let deliveries: i64 = rig
+        .one("select count(*) from conversion_outbox.delivery")
+        .await;
+    assert_eq!(deliveries, 5 * 330);
 }
 
 #[tokio::test]
@@ -101,7 +128,7 @@ async fn a_destination_that_only_one_of_two_workers_knows_gets_every_event() {
     }
     rig.until("(select count(*) from conversion_outbox.delivery where destination = 'meta' and state = 'accepted') = 61").await;
     // What was set aside comes back after a moment.
-    rig.pass(chrono::TimeDelta::hours(1));
+    rig.pass(TimeDelta::hours(1));
     rig.until("(select count(*) from conversion_outbox.delivery where destination = 'ga4' and state = 'sent') = 61").await;
     rig.until_final().await;
     both.drain().await;

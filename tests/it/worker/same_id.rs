@@ -16,14 +16,14 @@ fn bodies(rig: &Rig, platform: Platform) -> Vec<Value> {
 #[tokio::test]
 async fn every_attempt_carries_the_same_payload() {
     let rig = Rig::new().await;
-    for platform in [Platform::Meta, Platform::Ga4] {
-        rig.fault(FaultKind::Status, platform, |fault| {
+    for platform in Platform::ALL {
+        rig.event_fault(FaultKind::Status, platform, |fault| {
             (fault.status, fault.times) = (Some(503), Some(2))
         });
     }
-    let worker = rig.work();
+    let worker = rig.work_with(Setup::all());
     rig.insert(&[order("o-1")]).await;
-    for platform in [Platform::Meta, Platform::Ga4] {
+    for platform in Platform::ALL {
         let name = platform.as_str();
         for tries in 1..=2 {
             rig.until(&format!(
@@ -34,7 +34,7 @@ async fn every_attempt_carries_the_same_payload() {
         }
     }
     rig.until_final().await;
-    for platform in [Platform::Meta, Platform::Ga4] {
+    for platform in Platform::ALL {
         let bodies = bodies(&rig, platform);
         assert!(bodies.len() >= 3, "{platform}: {}", bodies.len());
         assert!(bodies.iter().all(|body| *body == bodies[0]), "{platform}");

@@ -66,6 +66,8 @@ fn what_is_taken_is_asked_for_later() {
         json!("proxy"),
         json!({ "requestId": "" }),
         json!({ "requestId": "a\u{0}" }),
+        json!({ "requestId": "1".repeat(201) }),
+        json!({ "requestId": "two words" }),
     ] {
         let answer = classify(&settings(""), &reply(200, &odd), 3);
         assert_eq!(answer.verdict, Verdict::All(Outcome::Ambiguous), "{odd}");
