@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::config::destination::{DestinationConfig, OnAmbiguous, Routes};
+use crate::config::destination::{DestinationConfig, OnAmbiguous};
 use crate::consent::{self, Kind, Permit, Recipient, Signal};
 use crate::conversion::{Adjusted, Conversion};
 use crate::destinations::{Item, Unsendable};
@@ -19,6 +19,7 @@ use crate::outcome::{Reason, State};
 use adjustment::Role;
 
 mod adjustment;
+mod route;
 
 /// What the database knows of an event beside its row.
 #[derive(Clone, Debug, Default)]
@@ -137,11 +138,11 @@ fn case<'a>(
         // The worker that announced the request did not live to tell how it went.
         return Err(end(State::Uncertain, Reason::NoAnswer));
     }
-    if !is_routed(event, &destination.routes) {
+    let original = around.original.as_ref();
+    if !route::is_routed(event, original, &destination.routes) {
         return Err(end(State::Skipped, Reason::FilteredByRoute));
     }
     let role = adjustment::role(event, destination);
-    let original = around.original.as_ref();
     let named = match (role, original) {
         (Role::Change, Some(original)) => match &original.event {
             Ok(original) => destination.name_of(&original.event_name),
@@ -351,25 +352,6 @@ fn build(
                 Decision::End(State::Rejected, Reason::InvalidPayload, Some(field))
             }
         })
-}
-
-fn is_routed(event: &OutboxEvent, routes: &Routes) -> bool {
-    let is_listed = routes
-        .events
-        .as_ref()
-        .is_none_or(|names| names.contains(&event.event_name));
-    let is_from = routes.sources.as_ref().is_none_or(|sources| {
-        event
-            .source
-            .as_ref()
-            .is_some_and(|source| sources.contains(source))
-    });
-    is_listed
-        && is_from
-        && routes
-            .properties
-            .iter()
-            .all(|(key, wanted)| event.property_text(key).as_ref() == Some(wanted))
 }
 
 fn repeat(destination: &DestinationConfig, name: &str) -> Repeat {

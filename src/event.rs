@@ -170,6 +170,15 @@ impl OutboxEvent {
     }
 }
 
+/// Whether the database takes events of this name: snake_case, 1 to 40 characters.
+pub fn is_event_name(name: &str) -> bool {
+    name.len() <= 40
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 /// Whether events of this name take something back: refunds and cancellations.
 pub fn is_reversal(event_name: &str) -> bool {
     ["_refunded", "_cancelled", "_canceled"]

@@ -219,9 +219,10 @@ fn event(value: &Value) -> Result<OutboxEvent, EventFault> {
         consent: value["consent"].clone(),
         user_data: value["user_data"].clone(),
         click_ids: value["click_ids"].clone(),
-        properties: Value::Null,
+        properties: value["properties"].clone(),
         action_source: text("action_source"),
         page_url: text("page_url"),
+        source: text("source"),
         ..Columns::default()
     })
 }

@@ -78,7 +78,7 @@ begin
              'event_no', e.event_no, 'event_id', e.event_id, 'event_name', e.event_name, 'business_id', e.business_id,
              'occurred_at', e.occurred_at, 'recorded_at', e.recorded_at, 'value', e.value::text, 'currency', e.currency,
              'consent', e.consent, 'user_data', e.user_data, 'click_ids', e.click_ids,
-             'action_source', e.action_source, 'page_url', e.page_url,
+             'properties', e.properties, 'action_source', e.action_source, 'page_url', e.page_url, 'source', e.source,
              'withdrawn', w.withdrawn, 'standings', conversion_outbox.standings_of(e.event_no), 'reversals', r.reversals,
              'number', original_of.number)
       from conversion_outbox.event e

@@ -38,7 +38,17 @@ async fn resume(
     rule: Option<&str>,
 ) -> anyhow::Result<&'static str> {
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&rule, Type::TEXT)];
-    let rows = database.query(RESUME, &params).await?;
+    let rows = database.query(RESUME, &params).await;
+    // insufficient_privilege: PostgreSQL's manual, appendix A.
+    if rows
+        .as_ref()
+        .is_err_and(|error| error.code() == Some("42501"))
+    {
+        bail!(
+            "this login may not lift holds. Fix: grant it conversion_outbox_operator, or take another login with --database-url-env"
+        );
+    }
+    let rows = rows?;
     let said = |what: &str| rows.first().is_some_and(|row| row.get(what));
     if !said("known") {
         bail!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::mapping::Mapping;
+use super::mapping::{Mapping, check_names};
 use super::read::{Reader, is_name};
 use super::tree::variable_form;
 use super::worker::WorkerConfig;
@@ -171,15 +171,34 @@ impl DestinationConfig {
 
 fn read_events(reader: &mut Reader<'_>, platform: Platform) -> BTreeMap<String, Option<String>> {
     let events = reader.map_of_text_or_false("events");
-    if events
-        .values()
-        .flatten()
-        .any(|name| !platform.is_event_name(name))
-    {
+    let is_wrong = |name: &Option<String>| {
+        name.as_ref()
+            .is_some_and(|name| !platform.is_event_name(name))
+    };
+    let wrong: Vec<&str> = events
+        .iter()
+        .filter(|(_, name)| is_wrong(name))
+        .map(|(event, _)| event.as_str())
+        .collect();
+    if !wrong.is_empty() {
+        let fix = match platform {
+            Platform::Meta | Platform::Ga4 => {
+                "use one of the platform's event names, or a custom name by its rules that is not reserved"
+            }
+            Platform::GoogleDataManager | Platform::GoogleAds => {
+                "write the id of a conversion action, digits only; better still, under conversion_actions"
+            }
+            Platform::LinkedIn => {
+                "write the id of a conversion rule, digits only; better still, under rules"
+            }
+        };
         reader.fault(
             "events",
-            "holds a name the platform does not take",
-            "use one of the platform's event names, or a custom name by its rules that is not reserved",
+            &format!(
+                "holds a name the platform does not take, for {}",
+                wrong.join(" and ")
+            ),
+            fix,
         );
     }
     events
@@ -198,6 +217,7 @@ fn read_routes(reader: &mut Reader<'_>) -> Option<Routes> {
         Some(list)
     };
     let (events, sources) = (list("events"), list("sources"));
+    check_names(reader, "events", events.iter().flatten());
     Some(Routes {
         events,
         sources,

@@ -1,12 +1,11 @@
-//! Which events are mapped to which conversions, and what must not be: two events that count one conversion twice, a refund
-//! that counts as a conversion, an adjustment of a destination that is not there.
+//! Which events one destination maps to which conversions, and what must not be: two events that count one conversion twice,
+//! a refund that counts as a conversion.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::destination::DestinationConfig;
 use super::read::Reader;
 use crate::destinations::{Platform, Reversals, Settings};
-use crate::event::is_reversal;
+use crate::event::{is_event_name, is_reversal};
 
 /// The events that platforms have names for by themselves.
 pub(crate) const USUAL: [&str; 8] = [
@@ -46,6 +45,10 @@ impl Mapping<'_> {
             .unwrap_or_default()
             .into_iter()
             .collect();
+        let actions = self.settings.and_then(Settings::actions);
+        let of_actions = actions.into_iter().flatten().map(|(event, _)| event);
+        check_names(reader, key, of_actions);
+        check_names(reader, "events", self.events.keys());
         let own = self.own();
         // LinkedIn has nothing that a refund could be told as; Google changes the conversion that was counted.
         let takes_no_event = self.platform == Platform::LinkedIn
@@ -58,6 +61,12 @@ impl Mapping<'_> {
                 key,
                 "maps a refund or cancellation to a conversion of its own, which would count it as one",
                 "leave it out: where the platform takes refunds, it changes the conversion of the event that it depends on",
+            );
+        } else if self.counts_reversals(&own) {
+            reader.fault(
+                key,
+                "maps a refund or cancellation to what other events are counted as, which would count it as one more",
+                "leave it out, or give it a name that nothing else has",
             );
         }
         for (name, events) in self.by_name(&own) {
@@ -96,6 +105,24 @@ impl Mapping<'_> {
         by_name
     }
 
+    /// Whether a reversal has the name of a conversion: one of the platform's own, or of another event here.
+    fn counts_reversals(&self, own: &BTreeSet<&str>) -> bool {
+        let usual = USUAL
+            .iter()
+            .filter_map(|event| self.settings?.default_name(event));
+        let (reversals, others): (Vec<&str>, Vec<&str>) =
+            own.iter().partition(|event| is_reversal(event));
+        let conversions: BTreeSet<&str> = others
+            .into_iter()
+            .filter_map(|event| self.name_of(event))
+            .chain(usual)
+            .collect();
+        reversals
+            .into_iter()
+            .filter_map(|event| self.name_of(event))
+            .any(|name| conversions.contains(name))
+    }
+
     /// Events that the operator mapped, by whichever key.
     fn own(&self) -> BTreeSet<&str> {
         let actions = self.settings.and_then(Settings::actions);
@@ -114,27 +141,21 @@ impl Mapping<'_> {
     }
 }
 
-/// Notes a destination that adjusts another one's conversions where that one is missing, adjusts them itself, or belongs to
-/// another account.
-pub(super) fn check_adjusting(reader: &mut Reader<'_>, destinations: &[DestinationConfig]) {
-    for destination in destinations {
-        let Some(name) = destination.settings.adjusts_destination() else {
-            continue;
-        };
-        let adjusted = destinations.iter().find(|one| one.name == name);
-        let fits = match adjusted.map(|one| &one.settings) {
-            Some(Settings::GoogleDataManager(settings)) => !settings.restates,
-            _ => false,
-        };
-        if !fits {
-            reader.fault(
-                "destination",
-                &format!(
-                    "\"{}\" adjusts the conversions of a destination that must be of platform google_data_manager with refund_mode = \"ads_api_retraction\"",
-                    destination.name
-                ),
-                "name such a destination in adjusts_destination, or leave that key out",
-            );
-        }
+/// Notes names that no event can have: nothing would ever be sent for them.
+pub(super) fn check_names<'a>(
+    reader: &mut Reader<'_>,
+    key: &str,
+    names: impl Iterator<Item = &'a String>,
+) {
+    let wrong: Vec<&str> = names
+        .map(String::as_str)
+        .filter(|name| !is_event_name(name))
+        .collect();
+    if !wrong.is_empty() {
+        reader.fault(
+            key,
+            &format!("names what no event is called: {}", wrong.join(", ")),
+            "write the name as it is inserted, in snake_case, 40 characters at most",
+        );
     }
 }

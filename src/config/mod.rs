@@ -3,6 +3,7 @@
 //! A variable is named `CONVERSION_OUTBOX__SECTION__KEY`, or `CONVERSION_OUTBOX__DESTINATION__NAME__KEY`; it
 //! wins over the file, the file wins over the defaults. Nothing outside this module reads the environment.
 
+mod between;
 pub mod connection;
 pub mod database;
 pub mod destination;
@@ -91,7 +92,7 @@ impl Config {
         let destinations = reader.tables("destination", |reader| {
             DestinationConfig::read(reader, &worker, telemetry.is_production(), &mut taken)
         });
-        mapping::check_adjusting(reader, &destinations);
+        between::check(reader, &destinations);
         Some(Config {
             database: database?,
             worker,

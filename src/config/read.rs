@@ -156,6 +156,27 @@ impl<'f> Reader<'f> {
         });
     }
 
+    /// Notes a fault of a key of one table of a list, which its `name` tells; otherwise as [`Reader::fault`].
+    pub fn fault_within(&mut self, list: &str, name: &str, key: &str, message: &str, fix: &str) {
+        let is_named = |table: &Table| matches!(table.get("name").map(|node| &node.value), Some(Value::Text(text)) if text == name);
+        let items = match self.table.get(list).map(|node| &node.value) {
+            Some(Value::List(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let place = items.iter().find_map(|item| match &item.value {
+            Value::Table(table) if is_named(table) => {
+                Some(&table.get(key).map_or(item, |node| node).place)
+            }
+            _ => None,
+        });
+        self.faults.push(Fault {
+            place: place.unwrap_or(&self.place).clone(),
+            path: format!("{}{list} \"{name}\": {key}", self.prefix),
+            message: message.to_owned(),
+            fix: fix.to_owned(),
+        });
+    }
+
     /// Whether the key is set at all.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)

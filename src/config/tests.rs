@@ -63,6 +63,30 @@ fn the_sample_is_the_default() {
     assert_eq!(sample.http, HttpConfig::default());
 }
 
+/// The sample with its comments taken off the keys, but for some.
+fn uncommented(except: &[&str]) -> String {
+    SAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.starts_with("[destination.") => rest,
+            Some(rest) => match rest.split_once(" = ") {
+                Some((key, _)) if !except.contains(&key) && !key.contains([' ', ':', ',']) => rest,
+                _ => line,
+            },
+            None => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+#[test]
+fn every_documented_key_is_one() {
+    // What these need stands beside them: another environment, another credential, another refund_mode.
+    let all = uncommented(&["test_event_code", "oauth", "adjusts_destination"]);
+    assert!(all.contains("\nshared_conversions = ") && all.contains("\nquota_project = "));
+    parse(&all, &[]).unwrap_or_else(|faults| panic!("{faults}"));
+}
+
 /// Uncommenting a documented default must change nothing; this keeps the comments true.
 #[test]
 fn the_documented_defaults_are_the_defaults() {
@@ -78,6 +102,7 @@ fn the_documented_defaults_are_the_defaults() {
         "data_processing_options_state",
         "events",
         "routes",
+        "shared_conversions",
         "on_ambiguous",
         "allow_test_event_code",
         "login_account",
@@ -90,22 +115,7 @@ fn the_documented_defaults_are_the_defaults() {
         "adjusts_destination",
         "oauth",
     ];
-    let uncommented: String = SAMPLE
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[destination.") => rest,
-            Some(rest) => match rest.split_once(" = ") {
-                Some((key, _))
-                    if !without_default.contains(&key) && !key.contains([' ', ':', ',']) =>
-                {
-                    rest
-                }
-                _ => line,
-            },
-            None => line,
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect();
+    let uncommented = uncommented(&without_default);
     assert!(uncommented.contains("\npool_size = 4") && uncommented.contains("\nmode = \"live\""));
     let expected = parse(SAMPLE, &[]).expect("the sample is valid");
     let mut found = parse(&uncommented, &[]).unwrap_or_else(|faults| panic!("{faults}"));
@@ -276,6 +286,71 @@ events = { lead_created = "session_start" }
             "config.toml:26: destination \"meta\": firebase_app_id belongs to an app stream",
             "config.toml:27: destination \"meta\": api_secret.file or env: exactly one",
             "config.toml:28: destination \"meta\": events holds a name the platform does not take",
+        ],
+    );
+}
+
+#[test]
+fn a_refund_is_never_counted_as_a_conversion() {
+    let fault = "config.toml:8: destination \"meta-eu\": events maps a refund or cancellation";
+    for events in [
+        "order_refunded = \"Purchase\"",
+        "booking_cancelled = \"Own\", deal_won = \"Own\"",
+    ] {
+        check_faults(
+            &minimal_with(&format!("events = {{ {events} }}")),
+            &[],
+            &[fault],
+        );
+    }
+    for events in ["order_refunded = \"Refund\"", "order_refunded = false"] {
+        let text = minimal_with(&format!("events = {{ {events} }}"));
+        assert!(parse(&text, &[]).is_ok(), "{events}");
+    }
+    let ga4 = |name: &str| {
+        let text = format!("{MINIMAL}events = {{ order_cancelled = \"{name}\" }}\n");
+        parse(&text, &[]).is_ok()
+    };
+    assert!(ga4("refund") && !ga4("purchase"));
+}
+
+#[test]
+fn a_name_that_no_event_has_is_a_fault() {
+    let lines = "routes = { events = [\"orderPaid\"] }\nevents = { order-paid = \"Purchase\" }";
+    check_faults(
+        &minimal_with(lines),
+        &[],
+        &[
+            "config.toml:8: destination \"meta-eu\": routes.events names what no event is called: orderPaid",
+            "config.toml:9: destination \"meta-eu\": events maps order-paid and",
+            "config.toml:9: destination \"meta-eu\": events names what no event is called: order-paid",
+        ],
+    );
+    let google = "[[destination]]\nname = \"google\"\nplatform = \"google_ads\"\ncustomer_id = \"1\"\n\
+                  service_account = { file = \"/run/key\" }\nconversion_actions = { \"Order Paid\" = \"7\" }\n";
+    check_faults(
+        &format!("{MINIMAL}{google}"),
+        &[],
+        &[
+            "config.toml:19: destination \"google\": conversion_actions names what no event is called: Order Paid",
+        ],
+    );
+}
+
+#[test]
+fn an_id_that_is_none_is_named_with_its_event_and_place() {
+    let google = "[[destination]]\nname = \"google\"\nplatform = \"google_data_manager\"\noperating_account = \"1\"\n\
+                  service_account = { file = \"/run/key\" }\nconversion_actions = { order_paid = \"7\" }\n\
+                  events = { lead_created = \"AW-1/x\" }\n";
+    let variable = "CONVERSION_OUTBOX__DESTINATION__GOOGLE__CONVERSION_ACTIONS__DEAL_WON";
+    check_faults(
+        &format!("{MINIMAL}{google}"),
+        &[(variable, "AW-1/x")],
+        &[
+            "config.toml:20: destination \"google\": events holds a name the platform does not take, for lead_created. Fix: write the id of a conversion action",
+            &format!(
+                "environment variable {variable}: destination \"google\": conversion_actions.deal_won must be a conversion action's id"
+            ),
         ],
     );
 }

@@ -197,6 +197,25 @@ impl Reader<'_> {
         )
     }
 
+    /// A table of texts under any keys, each of which obeys a rule, as in [`Reader::text_where`]. Empty if absent.
+    pub fn map_of_text_where(
+        &mut self,
+        key: &str,
+        holds: fn(&str) -> bool,
+        rule: &str,
+        fix: &str,
+    ) -> BTreeMap<String, String> {
+        self.table(key, |inner| {
+            let names: Vec<String> = inner.table.keys().cloned().collect();
+            let pair = |name: String| {
+                let text = inner.text_where(&name, holds, rule, fix)?;
+                Some((name, text))
+            };
+            Some(names.into_iter().filter_map(pair).collect())
+        })
+        .unwrap_or_default()
+    }
+
     /// A table under any keys, each a word of a closed list. Empty if absent.
     pub fn map_of<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> BTreeMap<String, T> {
         let rule = format!("must be one of {}", quoted(choices));

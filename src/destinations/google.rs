@@ -47,15 +47,12 @@ pub(super) fn read_account(reader: &mut Reader<'_>, key: &str) -> Option<String>
 
 /// Reads `conversion_actions`: event name to the id of its action.
 pub(super) fn read_actions(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
-    let actions = reader.map_of_text("conversion_actions");
-    if actions.values().any(|id| !is_action_id(id)) {
-        reader.fault(
-            "conversion_actions",
-            "must map each event to a conversion action's id, digits only",
-            "copy the number after ctId= from the action's page; not AW-…/label",
-        );
-    }
-    actions
+    reader.map_of_text_where(
+        "conversion_actions",
+        is_action_id,
+        "must be a conversion action's id, digits only",
+        "copy the number after ctId= from the action's page; not AW-…/label",
+    )
 }
 
 /// Longest transaction id that is sent as it stands, in bytes. Google publishes no length; ours.

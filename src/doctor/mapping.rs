@@ -1,7 +1,9 @@
-//! Events that go nowhere: a route lets them in where nothing is mapped, or no destination takes them at all.
+//! Events that go nowhere: a route lets them in where nothing is mapped, no destination takes them at all, or refunds are
+//! left to a destination that is not there.
 
 use super::Check;
 use crate::config::destination::DestinationConfig;
+use crate::destinations::Settings;
 
 /// Events that a route lets in by name although the destination has no name for them.
 pub(super) fn routes(destination: &DestinationConfig) -> Option<Check> {
@@ -27,6 +29,39 @@ pub(super) fn routes(destination: &DestinationConfig) -> Option<Check> {
         )
     };
     Some(check.at(&destination.name))
+}
+
+/// A destination that has an action or rule for no event at all.
+pub(super) fn idle(destination: &DestinationConfig) -> Option<Check> {
+    let is_empty = destination.settings.actions()?.is_empty();
+    let is_idle = is_empty && destination.events.values().all(Option::is_none);
+    is_idle.then(|| {
+        Check::warn(
+            "mapping",
+            "no event is mapped to anything here: nothing is sent",
+            "map events under conversion_actions or rules, or set enabled = false",
+        )
+        .at(&destination.name)
+    })
+}
+
+/// A destination that leaves its refunds to another one, which is not there.
+pub(super) fn refunds(
+    destination: &DestinationConfig,
+    destinations: &[DestinationConfig],
+) -> Option<Check> {
+    let leaves_them = matches!(&destination.settings, Settings::GoogleDataManager(settings) if !settings.restates);
+    let is_adjusted = destinations.iter().any(|one| {
+        one.is_enabled && one.settings.adjusts_destination() == Some(destination.name.as_str())
+    });
+    (leaves_them && !is_adjusted).then(|| {
+        Check::warn(
+            "mapping",
+            "refund_mode = \"ads_api_retraction\", and no enabled destination adjusts this one: Google hears of no refund",
+            "add a google_ads destination with adjusts_destination, or leave refund_mode out",
+        )
+        .at(&destination.name)
+    })
 }
 
 /// Events that the application writes and no destination takes. One that a destination switches off is meant so.
@@ -57,4 +92,42 @@ fn takes(destination: &DestinationConfig, event: &str) -> bool {
         && (destination.name_of(event).is_some()
             || (crate::event::is_reversal(event)
                 && destination.settings.reversals() == crate::destinations::Reversals::Totals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const GOOGLE: &str = "[database]\nurl = { env = \"DATABASE_URL\" }\n[[destination]]\nname = \"google\"\n\
+                          platform = \"google_data_manager\"\noperating_account = \"1\"\n\
+                          service_account = { file = \"/run/key\" }\n";
+
+    fn read(text: &str) -> Vec<DestinationConfig> {
+        Config::parse(text, "config.toml", [])
+            .unwrap_or_else(|faults| panic!("{faults}"))
+            .destinations
+    }
+
+    #[test]
+    fn a_destination_that_sends_nothing_is_told() {
+        let is_idle = |more: &str| idle(&read(&format!("{GOOGLE}{more}"))[0]).is_some();
+        assert!(is_idle("") && is_idle("events = { order_paid = false }"));
+        assert!(!is_idle("conversion_actions = { order_paid = \"7\" }"));
+        assert!(!is_idle("events = { order_paid = \"7\" }"));
+    }
+
+    #[test]
+    fn refunds_that_nobody_tells_are_told() {
+        let retracting = format!("{GOOGLE}refund_mode = \"ads_api_retraction\"\n");
+        let ads = "[[destination]]\nname = \"ads\"\nplatform = \"google_ads\"\ncustomer_id = \"1\"\n\
+                   service_account = { file = \"/run/key\" }\nadjusts_destination = \"google\"\n";
+        let is_told = |text: &str| {
+            let destinations = read(text);
+            refunds(&destinations[0], &destinations).is_some()
+        };
+        assert!(is_told(&retracting));
+        assert!(is_told(&format!("{retracting}{ads}enabled = false\n")));
+        assert!(!is_told(&format!("{retracting}{ads}")) && !is_told(GOOGLE));
+    }
 }

@@ -177,6 +177,8 @@ pub async fn examine(config: &Config, scope: &Scope<'_>, now: DateTime<Utc>) -> 
         checks.extend(version::check(destination, now.date_naive()));
         checks.extend(settings::check(destination));
         checks.extend(mapping::routes(destination));
+        checks.extend(mapping::idle(destination));
+        checks.extend(mapping::refunds(destination, &config.destinations));
     }
     if scope.database {
         checks.extend(database::examine(config, &asked).await);

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::config::destination::DestinationConfig;
 use crate::decide::{Decision, Prior, Sendable, Surroundings, decide};
-use crate::event::OutboxEvent;
+use crate::event::{OutboxEvent, is_event_name};
 use crate::original::{Original, Reversal, Standing};
 use crate::outcome::{Reason, State};
 use crate::send;
@@ -139,7 +139,7 @@ pub fn given_original(
 pub fn supposed_original(event: &OutboxEvent, config: &Config) -> Option<Original> {
     let event_id = event.depends_on.as_deref()?;
     let derived = event_id.split_once(':').filter(|(name, business_id)| {
-        row::is_event_name(name) && row::derive_event_id(name, business_id) == event_id
+        is_event_name(name) && row::derive_event_id(name, business_id) == event_id
     });
     let (event_name, business_id) = derived.unwrap_or(("order_paid", &event.business_id));
     let original = OutboxEvent {

@@ -99,15 +99,6 @@ pub fn derive_event_id(event_name: &str, business_id: &str) -> String {
     format!("{event_name}#{digits}")
 }
 
-/// A snake_case name of 1 to 40 characters.
-pub fn is_event_name(name: &str) -> bool {
-    name.len() <= 40
-        && name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
 fn columns(row: &Map<String, Value>, now: DateTime<Utc>) -> Result<Columns, RowFault> {
     let object = |column| row.get(column).cloned().unwrap_or_default();
     Ok(Columns {

@@ -112,7 +112,8 @@ impl Gate {
         wish: Option<Duration>,
         schedule: &Schedule,
     ) {
-        let delay = schedule.delay(self.throttled, wish);
+        let grown = schedule.delay(self.throttled, None);
+        let delay = schedule.delay(self.throttled, wish).max(grown);
         self.throttled = self.throttled.saturating_add(1);
         self.is_probing = false;
         self.shut_until(now + delay, Reason::RateLimited);
@@ -233,6 +234,22 @@ mod tests {
         gate.after_throttling(at(0), Some(Duration::from_secs(60)), &PROBES);
         assert_eq!(gate.ask(at(59)), Pass::Shut(Reason::RateLimited));
         assert_eq!(gate.ask(at(62)), Pass::Probe);
+    }
+
+    #[test]
+    fn throttling_in_spite_of_its_wish_is_left_alone_for_longer_than_that() {
+        let wish = Some(Duration::from_secs(1));
+        let is_open_soon = |times| {
+            let mut gate = Gate::default();
+            for _ in 0..times {
+                gate.after_throttling(at(0), wish, &PROBES);
+            }
+            // The wish, and the first delay's share on top.
+            gate.look(at(2)) == Pass::Probe
+        };
+        assert!(is_open_soon(1));
+        let early = (0..100).filter(|_| is_open_soon(7)).count();
+        assert!(early < 30, "one in thirty: {early} of 100");
     }
 
     #[test]

@@ -370,6 +370,24 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
             .contains("nothing of it was held")
     );
     assert_eq!(run(&["destinations", "resume", "nowhere"]).code, 1);
+
+    server.psql(
+        "postgres",
+        "create role my_worker login; grant conversion_outbox_worker to my_worker",
+    );
+    let worker = [(
+        "DATABASE_URL",
+        server.url("postgres").replace("postgres@", "my_worker@"),
+    )];
+    let resume = ["destinations", "resume", "meta", "--config", "config.toml"];
+    let said = desk.run_with(&resume, &worker);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.err
+            .contains("Fix: grant it conversion_outbox_operator"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]

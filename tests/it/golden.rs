@@ -109,7 +109,7 @@ fn run_all(platform: &str, destination: &str) {
         .expect("fixtures")
         .map(|entry| entry.expect("a file").path())
         .collect();
-    assert!(files.len() >= 8, "too few fixtures for {platform}");
+    assert!(files.len() >= 15, "too few fixtures for {platform}");
     let failures: Vec<String> = files
         .iter()
         .filter_map(|file| failure(file, destination))

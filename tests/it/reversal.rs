@@ -99,7 +99,10 @@ async fn racing_refunds_are_numbered_in_the_order_of_their_commits() {
 async fn a_claim_tells_both_sides_of_each_other() {
     let outbox = Outbox::new().await;
     let app = outbox.session("app").await;
-    app.run(&Event::order("order-1").sql(Form::Plain)).await;
+    let order = Event::order("order-1")
+        .text("source", "shop")
+        .text("properties", r#"{"country": "de"}"#);
+    app.run(&order.sql(Form::Plain)).await;
     app.run(&refund("r-1", "5").sql(Form::Plain)).await;
     app.run(&refund("r-2", "7.5").sql(Form::Plain)).await;
     let worker = outbox.worker();
@@ -109,6 +112,10 @@ async fn a_claim_tells_both_sides_of_each_other() {
     };
     assert_eq!(order.around.reversals.len(), 2);
     assert!(order.around.original.is_none());
+    let original = first.around.original.as_ref().expect("known");
+    let original = original.event.as_ref().expect("a sound row");
+    assert_eq!(original.source.as_deref(), Some("shop"));
+    assert_eq!(original.property_text("country").as_deref(), Some("de"));
     let lefts = |claimed: &conversion_outbox::claim::Claimed| {
         claimed.around.original.as_ref().expect("known").left()
     };

@@ -69,6 +69,33 @@ fn waits(decision: &Decision) -> bool {
 }
 
 #[test]
+fn a_refund_goes_where_the_routes_sent_its_original() {
+    let mut of = original(Some("accepted"), &[(Some("4"), None)], 1);
+    let order = of.event.as_mut().expect("a sound row");
+    order.source = Some("shop".to_owned());
+    order.properties.insert("country".to_owned(), json!("de"));
+    let judged = |lines: &str, original: Option<Original>| {
+        let to = destination("google_data_manager", lines);
+        judged(&refund(Some("4")), original, &to, 0)
+    };
+    let out = ended(State::Skipped, Reason::FilteredByRoute);
+    for (routes, is_in) in [
+        (
+            "sources = [\"shop\"], properties = { country = \"de\" }",
+            true,
+        ),
+        ("sources = [\"crm\"]", false),
+        ("properties = { country = \"fr\" }", false),
+        ("events = [\"order_paid\"]", false),
+    ] {
+        let decision = judged(&format!("routes = {{ {routes} }}"), Some(of.clone()));
+        assert_eq!(matches!(decision, Decision::Send(_)), is_in, "{routes}");
+        assert_eq!(decision == out, !is_in, "{routes}");
+    }
+    assert!(waits(&judged("routes = { sources = [\"shop\"] }", None)));
+}
+
+#[test]
 fn a_refund_follows_its_original() {
     let (ga4, refund) = (destination("ga4", ""), refund(Some("4")));
     let one = [(Some("4"), None)];

@@ -250,7 +250,7 @@ fn the_keys_have_defaults_and_bounds() {
             .expect_err("three faults");
     for fault in [
         "operating_account must be digits",
-        "conversion_actions must map",
+        "conversion_actions.a must be",
         "service_account",
     ] {
         assert!(report.contains(fault), "{report}");

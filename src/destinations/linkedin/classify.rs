@@ -17,6 +17,9 @@ use crate::outcome::{Answer, Hold, Notice, Outcome, RowAnswer, Verdict};
 /// Longest wait that is honoured. LinkedIn documents no `Retry-After`; a proxy may send one.
 const WAIT_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How long to wait where LinkedIn does not say, which is always: its quota is counted by the minute (conversions-api).
+const THROTTLED: Duration = Duration::from_secs(30);
+
 /// What a refusal for the rule's sake says, in lower case, and our word for it.
 const OF_THE_RULE: [(&str, &str); 3] = [
     ("method should be conversions_api", "rule_method"),
@@ -133,7 +136,9 @@ impl Refusal {
         match self.status {
             401 => Answer::all(Outcome::Hold(Hold::Credential)),
             426 => Answer::all(Outcome::Hold(Hold::Version)),
-            429 => Answer::all(Outcome::RateLimited { after: self.after }),
+            429 => Answer::all(Outcome::RateLimited {
+                after: Some(self.after.unwrap_or(THROTTLED)),
+            }),
             408 | 500.. => transient,
             404 | 405 => misconfigured.notice(Notice::WrongAddress),
             411 | 300..=399 => misconfigured,

@@ -126,14 +126,12 @@ fn read_rules(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         "rules",
         "event names and the id of each one's conversion rule",
     );
-    let rules = reader.map_of_text("rules");
-    if rules.values().any(|id| !is_rule_id(id)) {
-        reader.fault(
-            "rules",
-            "must map each event to a conversion rule's id, digits only",
-            "copy the number at the end of urn:lla:llaPartnerConversion:…, in quotes",
-        );
-    }
+    let rules = reader.map_of_text_where(
+        "rules",
+        is_rule_id,
+        "must be a conversion rule's id, digits only",
+        "copy the number at the end of urn:lla:llaPartnerConversion:…, in quotes",
+    );
     if rules.keys().any(|event| is_reversal(event)) {
         reader.fault(
             "rules",

@@ -102,7 +102,7 @@ fn what_linkedin_would_not_take_is_a_fault() {
         (("ad_account", "# ad_account"), "ad_account is required"),
         (
             ("\"104012\"", "\"urn:lla:llaPartnerConversion:1\""),
-            "rules must map each event",
+            "rules.order_paid must be a conversion rule's id",
         ),
         (("rules", "# rules"), "rules is required"),
         (("order_paid", "order_refunded"), "rules maps a refund"),

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::{RowFault, fault, is_event_name};
+use super::{RowFault, fault};
 use crate::consent::{Kind, Signal};
 use crate::currency;
 use crate::event::Columns;
+use crate::event::is_event_name;
 
 const ACTION_SOURCES: [&str; 9] = [
     "website",

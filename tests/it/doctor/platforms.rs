@@ -9,7 +9,8 @@ use conversion_outbox::sandbox::{Platform, Verdict};
 
 use super::{all, counted, doctor, put_customer, sound};
 use crate::rig::{
-    AD_ACCOUNT, ADS_CUSTOMER, ADS_LEAD_ACTION, CUSTOMER, LEAD_ACTION, RULE, SECRET, Setup, TOKEN,
+    ACTION, AD_ACCOUNT, ADS_ACTION, ADS_CUSTOMER, ADS_LEAD_ACTION, CUSTOMER, LEAD_ACTION, RULE,
+    SECRET, Setup, TOKEN,
 };
 
 #[tokio::test]
@@ -237,7 +238,12 @@ async fn a_destination_that_only_adjusts_needs_no_allowlist_and_gets_no_test_eve
         "--destination",
         "google_ads",
     ];
-    let told = doctor(&rig, &rig.configuration(setup), &args).await;
+    // One account: what the one counts, the other takes back.
+    let config = rig
+        .configuration(setup)
+        .replace(ACTION, ADS_ACTION)
+        .replace(LEAD_ACTION, ADS_LEAD_ACTION);
+    let told = doctor(&rig, &config, &args).await;
     told.is(0, &["-/database skipped", "google_ads/test_event skipped"]);
     told.says("only adjusts");
     assert_eq!(counted(&rig), (0, 0));

@@ -20,14 +20,14 @@ use self::person::{
 };
 use crate::process::{Process, command};
 use crate::rig::{
-    ACTION, AD_ACCOUNT, CUSTOMER, DATASET, LEAD_RULE, RULE, Rig, STREAM, Setup, lead, refund, with,
+    AD_ACCOUNT, CUSTOMER, DATASET, LEAD_RULE, RULE, Rig, STREAM, Setup, lead, refund, with,
 };
 
 /// A destination with every secret that a rig's own has not.
 fn with_refresh_token(rig: &Rig) -> String {
     format!(
         "[[destination]]\nname = \"google-user\"\nplatform = \"google_data_manager\"\noperating_account = \"{CUSTOMER}\"
-base_url = \"{0}\"\ntoken_url = \"{0}/token\"\nconversion_actions = {{ order_paid = \"{ACTION}\" }}\nbatch_size = 1
+base_url = \"{0}\"\ntoken_url = \"{0}/token\"\nconversion_actions = {{ order_paid = \"7712337599\" }}\nbatch_size = 1
 oauth = {{ client_id = \"client\", client_secret = {{ file = \"{1}/client.secret\" }}, refresh_token = {{ file = \"{1}/refresh.token\" }} }}\n",
         rig.sandbox.url(),
         rig.folder.path().display()

@@ -109,7 +109,12 @@ fn a_batch_is_read_event_by_event() {
             (Outcome::Rejected, Some("INVALID_INPUT")),
             (Outcome::HoldRule, Some("USER_NOT_AUTHORIZED")),
             (Outcome::Hold(Hold::Credential), Some("65600")),
-            (Outcome::RateLimited { after: None }, None),
+            (
+                Outcome::RateLimited {
+                    after: Some(Duration::from_secs(30))
+                },
+                None
+            ),
             (RETRY, None),
             (Outcome::Ambiguous, None),
             (Outcome::Ambiguous, None),
@@ -253,7 +258,7 @@ fn what_passes_is_tried_again() {
         reply.headers = vec![("retry-after".into(), wait.into())];
         classify(&reply, 2).verdict
     };
-    for (wait, after) in [("60", Some(60)), ("86400", Some(900)), ("soon", None)] {
+    for (wait, after) in [("60", Some(60)), ("86400", Some(900)), ("soon", Some(30))] {
         let after = after.map(Duration::from_secs);
         assert_eq!(
             throttled(wait),
