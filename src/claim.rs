@@ -224,6 +224,8 @@ fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
     Ok(Prior {
         tries: row.try_get("tries")?,
         attempts: row.try_get("attempts")?,
+        refusals: row.try_get("refusals")?,
+        early: row.try_get("early")?,
         permit: row
             .try_get::<_, Option<i32>>("permit")?
             .map(Permit::from_bits),
@@ -243,6 +245,7 @@ fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
     let withdrawn = row
         .try_get::<_, Option<Vec<String>>>("withdrawn")?
         .unwrap_or_default();
+    let event_no = row.try_get("event_no")?;
     let original = row.try_get::<_, Option<Value>>("original")?;
     let reversals = row.try_get::<_, Option<Value>>("reversals")?;
     Ok(Surroundings {
@@ -250,7 +253,9 @@ fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
             .iter()
             .filter_map(|name| Signal::parse(name))
             .collect(),
-        original: original.as_ref().map(Original::read),
+        original: original
+            .as_ref()
+            .map(|original| Original::read(original, event_no)),
         reversals: reversals
             .as_ref()
             .map(original::reversals)

@@ -39,6 +39,10 @@ pub struct Prior {
     pub tries: i16,
     /// Tries that count against the limit.
     pub attempts: i16,
+    /// Of these tries, the ones that were answered with a refusal.
+    pub refusals: i16,
+    /// Of these tries, the ones that came too early.
+    pub early: i16,
     /// What the first payload was built from.
     pub permit: Option<Permit>,
     /// Fingerprint of the last payload.
@@ -111,9 +115,14 @@ pub fn expires_at(
 ) -> Option<DateTime<Utc>> {
     let role = adjustment::role(event, destination);
     let born_at = born_at(event, around, role)?;
-    let limit = platform_age_max(event, destination, role);
-    let limit = destination.age_max.map_or(limit, |own| own.min(limit));
-    born_at.checked_add_signed(chrono::TimeDelta::from_std(limit).ok()?)
+    let after = |time: DateTime<Utc>, limit| {
+        time.checked_add_signed(chrono::TimeDelta::from_std(limit).ok()?)
+    };
+    let of_platform = after(born_at, platform_age_max(event, destination, role))?;
+    let own = destination
+        .age_max
+        .and_then(|limit| after(event.occurred_at, limit));
+    Some(own.map_or(of_platform, |own| own.min(of_platform)))
 }
 
 /// One event on its way to one destination, under the platform's name for it.
@@ -145,7 +154,11 @@ fn case<'a>(
     let role = adjustment::role(event, destination);
     let named = match (role, original) {
         (Role::Change, Some(original)) => match &original.event {
-            Ok(original) => destination.name_of(&original.event_name),
+            // A change goes where its original went, whatever is configured by now: anywhere else it would be new.
+            Ok(event) => match original.rules.get(&destination.name) {
+                Some(rule) => Some(rule.as_str()),
+                None => destination.name_of(&event.event_name),
+            },
             // Its own deliveries tell the rest.
             Err(_) => Some(""),
         },

@@ -33,8 +33,10 @@ pub struct OpenRequest {
     pub sent_at: DateTime<Utc>,
     /// Its deliveries that still wait for the answer.
     pub deliveries: i64,
-    /// Requests that carried the one of them that was tried most often.
-    pub tries: i16,
+    /// How often the one of them was sent that was sent most often, as far as the platform took the request.
+    pub sendings: i16,
+    /// How many events it could carry at most, where its deliveries were narrowed down before.
+    pub company: Option<i16>,
 }
 
 /// A delivery that a late answer moved.
@@ -95,7 +97,8 @@ pub async fn claim(
                 asked: row.try_get("asked")?,
                 sent_at: row.try_get("sent_at")?,
                 deliveries: row.try_get("deliveries")?,
-                tries: row.try_get("tries")?,
+                sendings: row.try_get("sendings")?,
+                company: row.try_get("company")?,
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()
@@ -126,8 +129,9 @@ pub async fn settle(
     let due_at = becomes.and_then(|becomes| becomes.due_at);
     let is_narrowing = becomes.is_some_and(|becomes| becomes.is_narrowing);
     let is_counted = becomes.is_some_and(|becomes| becomes.is_counted);
+    let is_in_doubt = is_narrowing || answer.took_some;
     let error_code = answer.reasons.first().map(|(reason, _)| reason.as_str());
-    let params: [(&(dyn ToSql + Sync), Type); 14] = [
+    let params: [(&(dyn ToSql + Sync), Type); 15] = [
         (&destination, Type::TEXT),
         (&request.receipt, Type::TEXT),
         (&request.claim_no, Type::INT4),
@@ -142,6 +146,7 @@ pub async fn settle(
         (&is_narrowing, Type::BOOL),
         (&slot, Type::INT2),
         (&is_counted, Type::BOOL),
+        (&is_in_doubt, Type::BOOL),
     ];
     let rows = database.query(SETTLE, &params).await?;
     rows.iter()
@@ -185,7 +190,7 @@ pub fn resolve(
         }),
     };
     match verdict {
-        LateVerdict::Open | LateVerdict::Unasked(_) => {
+        LateVerdict::Open => {
             let give_up_at = request.sent_at + ask.give_up;
             if now >= give_up_at {
                 return becomes(State::Sent, Some(Reason::NeverConfirmed));
@@ -195,7 +200,16 @@ pub fn resolve(
                 becomes: None,
             }
         }
+        // However late it is: the platform knows the answer until it has forgotten the request.
+        LateVerdict::Unasked(_) => Settled {
+            ask_at: Some(now + pause(ask, request.asked)),
+            becomes: None,
+        },
         LateVerdict::Forgotten => becomes(State::Sent, Some(Reason::NeverConfirmed)),
+        // It was alone, so the counts are of something else: there is nothing left to find.
+        LateVerdict::SomeFailed { narrow: true } if request.company == Some(1) => {
+            becomes(State::Sent, Some(Reason::PartlyFailed))
+        }
         LateVerdict::SomeFailed { narrow: true } => again(Reason::Narrowing, now, true, false),
         LateVerdict::SomeFailed { narrow: false } => {
             becomes(State::Sent, Some(Reason::PartlyFailed))
@@ -210,7 +224,7 @@ pub fn resolve(
             Outcome::TooEarly {
                 tries_max: Some(tries_max),
                 ..
-            } if request.tries >= tries_max => {
+            } if request.sendings >= tries_max => {
                 becomes(State::Rejected, Some(Reason::RefusedByPlatform))
             }
             Outcome::TooEarly { after, .. } => again(Reason::TooEarly, now + after, false, false),
@@ -275,7 +289,8 @@ mod tests {
             asked,
             sent_at: at(0),
             deliveries: 4,
-            tries: 3,
+            sendings: 3,
+            company: None,
         }
     }
 
@@ -303,9 +318,11 @@ mod tests {
             after: None,
             delivered: true,
         });
-        let settled = resolve(down, &request(0), ASK, &LIMITS, at(1800));
-        assert_eq!(settled.becomes, None);
-        assert!(settled.ask_at.is_some());
+        for now in [1800, 40 * 86_400] {
+            let settled = resolve(down, &request(0), ASK, &LIMITS, at(now));
+            assert_eq!(settled.becomes, None, "however long it was away");
+            assert!(settled.ask_at.is_some_and(|again| again > at(now)));
+        }
     }
 
     #[test]

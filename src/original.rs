@@ -23,10 +23,16 @@ pub struct Original {
     pub withdrawn: Vec<Signal>,
     /// Its state at each destination that has a delivery of it.
     pub standings: BTreeMap<String, Standing>,
+    /// The conversion action it was sent for, at each destination that keeps it.
+    pub rules: BTreeMap<String, String>,
+    /// Whether it still stands in the queue: where it has no delivery, it may get one yet.
+    pub is_queued: bool,
     /// All its reversals that are in the outbox, in their order; the asking event is one of them if it is a reversal.
     pub reversals: Vec<Reversal>,
     /// Where the asking event stands among the reversals, from 1; nothing for one that reverses nothing.
     pub number: Option<i32>,
+    /// Number of the asking event: of two reversals with one place, the one that was written first comes first.
+    pub asked_by: i64,
 }
 
 /// An event that takes back some of the value of another.
@@ -34,6 +40,8 @@ pub struct Original {
 pub struct Reversal {
     /// Its place in the order of commits, from 1.
     pub number: i32,
+    /// Its own number, which decides between two in one place.
+    pub event_no: i64,
     /// How much it takes back; all that is left where it says nothing.
     pub money: Option<Money>,
     /// When it happened.
@@ -72,12 +80,12 @@ impl Original {
             .as_ref()
             .ok()
             .and_then(|event| event.money.as_ref());
-        let number = self.number.unwrap_or(i32::MAX);
-        let until = |last: i32| {
-            let taken = self.reversals.iter().filter(move |one| one.number <= last);
-            left_of(money, taken)
-        };
-        (until(number - 1), until(number))
+        let before = left_of(money, self.earlier());
+        let until_now = |one: &&Reversal| one.place() <= self.place();
+        (
+            before,
+            left_of(money, self.reversals.iter().filter(until_now)),
+        )
     }
 
     /// When the asking event changes the original, and when its row was written. They are its own times, but the first at
@@ -86,9 +94,10 @@ impl Original {
     /// one. Nothing if the original cannot be read.
     pub fn changed_at(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let of = self.event.as_ref().ok()?;
-        let number = self.number.unwrap_or(i32::MAX);
-        let until_now = self.reversals.iter().filter(|one| one.number <= number);
-        Some(until_now.fold(
+        let is_until_now = |one: &&Reversal| one.place() <= self.place();
+        let mut until_now: Vec<&Reversal> = self.reversals.iter().filter(is_until_now).collect();
+        until_now.sort_by_key(|one| one.place());
+        Some(until_now.iter().fold(
             (of.occurred_at, of.recorded_at),
             |(changed, written), one| {
                 (
@@ -110,27 +119,50 @@ impl Original {
 
     /// The reversals before the asking event.
     pub fn earlier(&self) -> impl Iterator<Item = &Reversal> {
-        let number = self.number.unwrap_or(i32::MAX);
-        self.reversals.iter().filter(move |one| one.number < number)
+        let place = self.place();
+        self.reversals.iter().filter(move |one| one.place() < place)
     }
 
     /// The reversals after the asking event.
     pub fn later(&self) -> impl Iterator<Item = &Reversal> {
-        let number = self.number.unwrap_or(i32::MAX);
-        self.reversals.iter().filter(move |one| one.number > number)
+        let place = self.place();
+        self.reversals.iter().filter(move |one| one.place() > place)
+    }
+
+    /// The reversals before the asking event that left nothing: the one that took the last of it, and those after it.
+    pub fn emptied(&self) -> impl Iterator<Item = &Reversal> {
+        let event = self.event.as_ref().ok();
+        let mut left = stands(event.and_then(|event| event.money.as_ref()));
+        self.earlier().filter(move |one| {
+            left = less(std::mem::replace(&mut left, Left::Unknown), one);
+            left.is_nothing()
+        })
+    }
+
+    fn place(&self) -> (i32, i64) {
+        (self.number.unwrap_or(i32::MAX), self.asked_by)
     }
 
     /// Reads what `original_of` in the database gives. The event's columns are in it under their own names.
-    pub fn read(value: &Value) -> Original {
+    pub fn read(value: &Value, asked_by: i64) -> Original {
         Original {
             event: event(value),
             withdrawn: texts(&value["withdrawn"])
                 .filter_map(Signal::parse)
                 .collect(),
             standings: standings(&value["standings"]),
+            rules: rules(&value["standings"]),
+            is_queued: value["is_queued"] == true,
             reversals: reversals(&value["reversals"]),
             number: value["number"].as_i64().and_then(|n| i32::try_from(n).ok()),
+            asked_by,
         }
+    }
+}
+
+impl Reversal {
+    fn place(&self) -> (i32, i64) {
+        (self.number, self.event_no)
     }
 }
 
@@ -150,8 +182,15 @@ impl Left {
 
 /// What stands of a value after these reversals.
 pub fn left_of<'a>(money: Option<&Money>, reversals: impl Iterator<Item = &'a Reversal>) -> Left {
-    let start = money.map_or(Left::Unknown, |money| Left::Amount(money.clone()));
-    reversals.fold(start, |left, reversal| match (left, &reversal.money) {
+    reversals.fold(stands(money), less)
+}
+
+fn stands(money: Option<&Money>) -> Left {
+    money.map_or(Left::Unknown, |money| Left::Amount(money.clone()))
+}
+
+fn less(left: Left, reversal: &Reversal) -> Left {
+    match (left, &reversal.money) {
         (_, None) | (Left::Nothing, _) => Left::Nothing,
         (Left::Amount(before), Some(taken)) if before.currency == taken.currency => {
             match money::less(&before.amount, &taken.amount) {
@@ -161,7 +200,7 @@ pub fn left_of<'a>(money: Option<&Money>, reversals: impl Iterator<Item = &'a Re
             }
         }
         _ => Left::Unknown,
-    })
+    }
 }
 
 /// Reads the reversals of an event, as `reversals_of` in the database gives them.
@@ -172,6 +211,7 @@ pub fn reversals(value: &Value) -> Vec<Reversal> {
             .as_i64()
             .and_then(|n| i32::try_from(n).ok())
             .unwrap_or(i32::MAX),
+        event_no: one["event_no"].as_i64().unwrap_or_default(),
         money: money_of(one),
         occurred_at: time_of(&one["occurred_at"]).unwrap_or_default(),
         recorded_at: time_of(&one["recorded_at"]).unwrap_or_default(),
@@ -195,6 +235,15 @@ fn standings(value: &Value) -> BTreeMap<String, Standing> {
             let state = State::parse(standing["state"].as_str()?)?;
             let reason = standing["reason"].as_str().and_then(Reason::parse);
             Some((destination.clone(), Standing { state, reason }))
+        })
+        .collect()
+}
+
+fn rules(value: &Value) -> BTreeMap<String, String> {
+    let fields = value.as_object().into_iter().flatten();
+    fields
+        .filter_map(|(destination, standing)| {
+            Some((destination.clone(), standing["rule"].as_str()?.to_owned()))
         })
         .collect()
 }
@@ -255,6 +304,7 @@ mod tests {
     fn taking(number: i32, money: Option<Money>) -> Reversal {
         Reversal {
             number,
+            event_no: number.into(),
             money,
             occurred_at: at(0),
             recorded_at: at(0),
@@ -302,16 +352,19 @@ mod tests {
 
     #[test]
     fn the_order_decides_what_stood_before() {
-        let original = Original::read(&serde_json::json!({
-            "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
-            "occurred_at": "2026-11-20T10:00:00.5+00:00", "recorded_at": "2026-11-20T10:00:01+00:00",
-            "value": "100", "currency": "EUR", "consent": {"decision": {}}, "number": 2,
-            "standings": {"meta": {"state": "accepted", "reason": null}},
-            "reversals": [
-                {"number": 1, "value": "30", "currency": "EUR", "standings": {}},
-                {"number": 2, "value": "20", "currency": "EUR", "standings": {}},
-                {"number": 3, "value": null, "currency": null, "standings": {"ga4": {"state": "sent", "reason": null}}}]
-        }));
+        let original = Original::read(
+            &serde_json::json!({
+                "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
+                "occurred_at": "2026-11-20T10:00:00.5+00:00", "recorded_at": "2026-11-20T10:00:01+00:00",
+                "value": "100", "currency": "EUR", "consent": {"decision": {}}, "number": 2,
+                "standings": {"meta": {"state": "accepted", "reason": null}},
+                "reversals": [
+                    {"number": 1, "value": "30", "currency": "EUR", "standings": {}},
+                    {"number": 2, "value": "20", "currency": "EUR", "standings": {}},
+                    {"number": 3, "value": null, "currency": null, "standings": {"ga4": {"state": "sent", "reason": null}}}]
+            }),
+            0,
+        );
         let (before, after) = original.left();
         assert_eq!(
             (before, after),
@@ -325,10 +378,13 @@ mod tests {
 
     #[test]
     fn each_change_is_later_than_the_one_before() {
-        let mut original = Original::read(&serde_json::json!({
-            "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
-            "occurred_at": at(0), "recorded_at": at(2), "consent": {"decision": {}},
-        }));
+        let mut original = Original::read(
+            &serde_json::json!({
+                "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
+                "occurred_at": at(0), "recorded_at": at(2), "consent": {"decision": {}},
+            }),
+            0,
+        );
         // Written within one second, and one of them by a clock that was behind.
         original.reversals = [(1, 60, 61), (2, 60, 61), (3, 5, 6), (4, 90, 90)]
             .map(|(number, occurred, recorded)| Reversal {
@@ -338,7 +394,7 @@ mod tests {
             })
             .to_vec();
         let times = [1, 2, 3, 4].map(|number| {
-            original.number = Some(number);
+            (original.number, original.asked_by) = (Some(number), number.into());
             original.changed_at()
         });
         let a_moment = TimeDelta::microseconds(1);
@@ -349,6 +405,33 @@ mod tests {
             (at(90), at(90)),
         ];
         assert_eq!(times, expected.map(Some));
+    }
+
+    #[test]
+    fn of_two_in_one_place_the_first_written_comes_first() {
+        let mut original = Original::read(
+            &serde_json::json!({
+                "event_no": 7, "event_id": "order-1", "event_name": "order_paid", "business_id": "order-1",
+                "occurred_at": "2026-11-20T10:00:00+00:00", "recorded_at": "2026-11-20T10:00:01+00:00",
+                "value": "100", "currency": "EUR", "consent": {"decision": {}}, "number": 1,
+                "reversals": [
+                    {"number": 1, "event_no": 9, "value": "20", "currency": "EUR", "standings": {}},
+                    {"number": 1, "event_no": 8, "value": "30", "currency": "EUR", "standings": {}}]
+            }),
+            8,
+        );
+        let amount = |amount| Left::Amount(euro(amount));
+        assert_eq!(original.left(), (amount("100"), amount("70")));
+        assert_eq!(
+            (original.earlier().count(), original.later().count()),
+            (0, 1)
+        );
+        original.asked_by = 9;
+        assert_eq!(original.left(), (amount("70"), amount("50")));
+        assert_eq!(
+            (original.earlier().count(), original.later().count()),
+            (1, 0)
+        );
     }
 
     proptest! {

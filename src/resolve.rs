@@ -60,7 +60,7 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
         Outcome::Sent => last(State::Sent, None),
         Outcome::Validated => last(State::Skipped, Some(Reason::ValidatedOnly)),
         Outcome::Rejected => last(State::Rejected, Some(Reason::RefusedByPlatform)),
-        Outcome::Unrecognised if ended.prior.tries > 0 => {
+        Outcome::Unrecognised if ended.prior.refusals > 0 => {
             last(State::Rejected, Some(Reason::RefusedByPlatform))
         }
         Outcome::Unrecognised => later(ended, limits, Reason::Retry, None, true, false, now),
@@ -71,7 +71,7 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
         Outcome::TooEarly {
             tries_max: Some(tries_max),
             ..
-        } if ended.prior.tries.saturating_add(1) >= tries_max => {
+        } if ended.prior.early.saturating_add(1) >= tries_max => {
             last(State::Rejected, Some(Reason::RefusedByPlatform))
         }
         Outcome::TooEarly { after, .. } => waiting(Reason::TooEarly, now + after),
@@ -257,6 +257,32 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_on_one_answer_counts_no_other() {
+        let early = Outcome::TooEarly {
+            after: Duration::from_secs(60),
+            tries_max: Some(2),
+        };
+        let mut prior = Prior {
+            tries: 9,
+            ..Prior::default()
+        };
+        for outcome in [early, Outcome::Unrecognised] {
+            assert_eq!(
+                resolve(&ended(outcome, &prior, None), &LIMITS, at(1)).state,
+                State::Pending,
+                "held and throttled until now: {outcome:?}"
+            );
+        }
+        (prior.early, prior.refusals) = (1, 1);
+        for outcome in [early, Outcome::Unrecognised] {
+            assert_eq!(
+                resolve(&ended(outcome, &prior, None), &LIMITS, at(1)).state,
+                State::Rejected
+            );
+        }
+    }
+
+    #[test]
     fn a_lost_answer_is_resent_only_where_that_is_safe() {
         let prior = Prior::default();
         let mut lost = ended(Outcome::Ambiguous, &prior, None);
@@ -320,6 +346,8 @@ mod tests {
                     break;
                 }
                 prior.tries += 1;
+                prior.refusals += i16::from(outcome.as_str() == "rejected");
+                prior.early += i16::from(outcome.as_str() == "too_early");
                 prior.attempts += i16::from(resolution.is_counted);
                 prior.tried_at = Some(at(now));
                 prop_assert!(prior.attempts < LIMITS.attempts_max);

@@ -24,8 +24,8 @@ as $$
 declare
   locks integer;
 begin
-  -- The same budget of locks as for repeats. Beyond it two racing refunds of one order may share a number; what was
-  -- written first then comes first.
+  -- The same budget of locks as for repeats. Beyond it, and where a transaction sees only what stood at its beginning
+  -- (repeatable read), two racing refunds of one order may share a number; what was written first then comes first.
   locks := coalesce(substring(current_setting('conversion_outbox.twin_locks', true) from '^[0-9]{1,4}$'), '0')::integer;
   if locks < 64 then
     perform pg_advisory_xact_lock(hashtextextended(new.depends_on, 4243)),
@@ -59,7 +59,7 @@ returns table (reversals jsonb)
 language sql stable
 as $$
   select jsonb_agg(jsonb_build_object(
-           'number', r.reversal_no, 'value', r.value::text, 'currency', r.currency,
+           'number', r.reversal_no, 'event_no', r.event_no, 'value', r.value::text, 'currency', r.currency,
            'occurred_at', r.occurred_at, 'recorded_at', r.recorded_at,
            'standings', conversion_outbox.standings_of(r.event_no)) order by r.reversal_no, r.event_no)
     from conversion_outbox.event r
@@ -79,7 +79,8 @@ begin
              'occurred_at', e.occurred_at, 'recorded_at', e.recorded_at, 'value', e.value::text, 'currency', e.currency,
              'consent', e.consent, 'user_data', e.user_data, 'click_ids', e.click_ids,
              'properties', e.properties, 'action_source', e.action_source, 'page_url', e.page_url, 'source', e.source,
-             'withdrawn', w.withdrawn, 'standings', conversion_outbox.standings_of(e.event_no), 'reversals', r.reversals,
+             'withdrawn', w.withdrawn, 'is_queued', exists (select from conversion_outbox.queue q where q.event_no = e.event_no),
+             'standings', conversion_outbox.standings_of(e.event_no), 'reversals', r.reversals,
              'number', original_of.number)
       from conversion_outbox.event e
      cross join lateral conversion_outbox.withdrawn_signals(
@@ -90,7 +91,8 @@ end
 $$;
 comment on function conversion_outbox.original_of is 'What is known of the event that another one adjusts, for the reversal of this number (null for an event that reverses nothing); null when that event is unknown.';
 
--- As before, and a person's orders stay opted out when no row tells any more that they are that person's.
+-- As before, and a person's orders stay opted out when no row tells any more that they are that person's; and it counts
+-- in the order in which workers do.
 create or replace function conversion_outbox.erase_subject(
   business_ids text[] default null,
   external_id  text default null
@@ -126,15 +128,13 @@ begin
              'shipping', e.properties -> 'shipping', 'coupon', e.properties -> 'coupon'))
      where (business_ids is not null and e.business_id = any (business_ids))
         or (external_id is not null and e.user_data ->> 'external_id' = external_id)
-    returning e.event_no)
+    returning e.event_no, e.business_id),
+  -- Their rows name the person no more, and what follows them (a refund) never did.
+  withdrawn as (
+    insert into conversion_outbox.withdrawal (business_id, signals)
+    select distinct business_id, array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization']
+      from erased where external_id is not null)
   select coalesce(array_agg(event_no), '{}') into events from erased;
-
-  -- From here on nothing in these rows says whose they are. So each order is opted out by its own id: of what is told later
-  -- (a retry, or a refund, which is told of its order) nothing leaves.
-  insert into conversion_outbox.withdrawal (business_id, signals)
-  select distinct e.business_id, array['ad_storage', 'analytics_storage', 'ad_user_data', 'ad_personalization']
-    from conversion_outbox.event e
-   where external_id is not null and e.event_no = any (events);
 
   -- What a worker holds right now may be on its way: that worker writes how it went, and every later try is withdrawn.
   with free as (
@@ -160,7 +160,7 @@ begin
     select destination from never_made union all select destination from stopped),
   counted as (
     insert into conversion_outbox.delivery_total as t (destination, state, slot, total, retried)
-    select destination, 'cancelled', 0, count(*), 0 from ended group by destination
+    select destination, 'cancelled', 0, count(*), 0 from ended group by destination order by destination
     on conflict (destination, state, slot) do update set total = t.total + excluded.total)
   select count(*) into cancelled from ended;
 

@@ -51,6 +51,16 @@ comment on column conversion_outbox.request.lease_until is 'One worker asks unti
 comment on column conversion_outbox.request.status is 'The platform''s last word for the state of the request.';
 comment on column conversion_outbox.request.reasons is 'The platform''s reasons, each with the number of events it concerns: {"PROCESSING_ERROR_REASON_...": 2}. It does not say which events.';
 
+create or replace function conversion_outbox.standings_of(event_no bigint) returns jsonb
+language sql stable
+as $$
+  select coalesce(jsonb_object_agg(d.destination, jsonb_build_object('state', d.state, 'reason', d.reason, 'rule', r.rule)), '{}')
+    from conversion_outbox.delivery d
+    left join conversion_outbox.request r on r.destination = d.destination and r.receipt = d.receipt
+   where d.event_no = standings_of.event_no
+$$;
+comment on function conversion_outbox.standings_of is 'An event''s state and reason at each destination that has a delivery of it, and the conversion action that it was sent for, where the platform says later what became of it.';
+
 create table conversion_outbox.rule_hold (
   destination text collate "C" not null references conversion_outbox.destination (name) on delete cascade,
   rule        text collate "C" not null,

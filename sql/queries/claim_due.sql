@@ -38,7 +38,13 @@ update conversion_outbox.delivery d
  where d.ctid = any (array(select ctid from due)) and d.event_no = due.event_no
 returning
   d.claim_no, due.rescued,
-  d.tries, d.attempts, d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,
+  d.tries, d.attempts,
+  -- Limits on one kind of answer count that kind: a hold or a throttle in between is none of it.
+  (select count(*)::smallint from conversion_outbox.attempt a
+    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'rejected') as refusals,
+  (select count(*)::smallint from conversion_outbox.attempt a
+    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'too_early') as early,
+  d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,
   w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,
   r.reversals,

@@ -19,5 +19,9 @@ update conversion_outbox.request r
 returning r.receipt, r.rule, r.claim_no, r.asked, r.sent_at,
   (select count(*) from conversion_outbox.delivery d
     where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as deliveries,
-  (select coalesce(max(d.tries), 0::smallint) from conversion_outbox.delivery d
-    where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as tries
+  (select coalesce(max(1 + (select count(*) from conversion_outbox.attempt a
+             where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'sent')), 0)::smallint
+     from conversion_outbox.delivery d
+    where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as sendings,
+  (select min(d.company) from conversion_outbox.delivery d
+    where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as company

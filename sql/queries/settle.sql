@@ -74,13 +74,14 @@ updated as (
   update conversion_outbox.delivery d
      set state = r.state, reason = r.reason, tries = r.tries, attempts = r.attempts,
          response_code = case when r.tried_at is null then d.response_code else r.response_code end, duration_ms = coalesce(r.duration_ms, d.duration_ms),
-         permit = coalesce(r.permit, d.permit), tried_at = coalesce(r.tried_at, d.tried_at),
-         first_tried_at = coalesce(d.first_tried_at, r.first_tried_at), payload_hash = coalesce(r.payload_hash, d.payload_hash),
+         permit = case when d.intent_at is null then coalesce(r.permit, d.permit) else r.permit end, tried_at = coalesce(r.tried_at, d.tried_at),
+         -- Written with the intent as well; a clear answer leaves no doubt.
+         first_tried_at = r.first_tried_at, payload_hash = coalesce(r.payload_hash, d.payload_hash),
          trace_id = coalesce(r.trace_id, d.trace_id),
          -- What was said of an earlier try is not true of a later one.
          error_code = case when r.tried_at is null then coalesce(r.error_code, d.error_code) else r.error_code end,
          due_at = r.due_at, settled_at = r.settled_at, lease_until = null, intent_at = null, receipt = r.receipt,
-         company = case when r.state = 'pending' then d.company end, expires_at = coalesce(r.expires_at, d.expires_at)
+         company = case when r.state in ('pending', 'sent') then d.company end, expires_at = coalesce(r.expires_at, d.expires_at)
     from result r
    where not r.fresh and d.event_no = r.event_no and d.destination = r.destination
      and d.claim_no = r.claim_no and d.state = 'pending'
@@ -90,12 +91,15 @@ settled as (
   select * from inserted union all select * from updated
 ),
 asked_for as (
-  insert into conversion_outbox.request (destination, receipt, rule, sent_at, due_at)
+  insert into conversion_outbox.request as q (destination, receipt, rule, sent_at, due_at)
   select distinct on (r.destination, r.receipt) r.destination, r.receipt, r.rule, r.tried_at, r.ask_at
     from result r join settled s on s.event_no = r.event_no and s.destination = r.destination
    where r.receipt is not null
    order by r.destination, r.receipt
-  on conflict (destination, receipt) do nothing
+  -- A number that was given before, for an answer that is final, is asked for again.
+  on conflict (destination, receipt) do update
+    set sent_at = excluded.sent_at, due_at = excluded.due_at, settled_at = null, asked = 0
+    where q.settled_at is not null
 ),
 recorded as (
   insert into conversion_outbox.attempt

@@ -4,7 +4,7 @@
 -- $7 text state of its deliveries from here on, null while they stay as they are   $8 text reason   $9 text error_code
 -- $10 timestamptz due_at, for deliveries that wait again   $11 timestamptz the time of settling
 -- $12 boolean whether their next requests may be half as large only   $13 smallint slot of totals
--- $14 boolean whether the wait counts as a failed attempt
+-- $14 boolean whether the wait counts as a failed attempt   $15 boolean whether some of them may be counted already
 -- Returns the deliveries that were moved.
 with held as materialized (
   update conversion_outbox.request r
@@ -34,9 +34,9 @@ moved as (
          settled_at = case when $7 <> 'pending' then $11 end,
          attempts = case when $7 = 'pending' and not $14 then greatest(d.attempts - 1, 0) else d.attempts end,
          -- Some of the request may have been counted: nobody says which.
-         first_tried_at = case when $7 = 'pending' then coalesce(d.first_tried_at, d.tried_at) else d.first_tried_at end,
+         first_tried_at = case when $15 then coalesce(d.first_tried_at, d.tried_at) else d.first_tried_at end,
          receipt = case when $7 = 'pending' then null else d.receipt end,
-         company = case when $12 then greatest(((select count(*) from carried) + 1) / 2, 1)::smallint else d.company end
+         company = case when $12 then greatest(((select count(*) from carried) + 1) / 2, 1)::smallint when $7 = 'pending' then d.company end
     from carried c
    where d.event_no = c.event_no and d.destination = $1
   returning d.event_no, d.tries

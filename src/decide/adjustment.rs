@@ -88,7 +88,9 @@ pub(super) fn in_order(
         .adjusts_destination()
         .unwrap_or(&destination.name);
     match original.standings.get(at) {
-        None => return Err(wait()),
+        None if original.is_queued => return Err(wait()),
+        // Done before this destination was there.
+        None => return Err(end(State::Skipped, Reason::OriginalNotSent)),
         Some(standing) => match (role, standing.state) {
             (_, State::Pending) => return Err(wait()),
             (Role::Change, _) => confirmed(*standing).map_err(|reason| match reason {
@@ -102,10 +104,11 @@ pub(super) fn in_order(
     if role == Role::Event {
         return Ok(());
     }
-    if original.left().0.is_nothing() {
+    let own = &destination.name;
+    let is_nothing_left = original.left().0.is_nothing();
+    if role == Role::Reversal && is_nothing_left {
         return Err(end(State::Skipped, Reason::TakenBackBefore));
     }
-    let own = &destination.name;
     let is_open = |one: &Reversal| match one.standings.get(own) {
         None => true,
         Some(standing) => standing.state == State::Pending || is_unconfirmed(*standing),
@@ -115,6 +118,10 @@ pub(super) fn in_order(
     }
     if role == Role::Change && original.later().any(|one| left_at(one, own)) {
         return Err(end(State::Skipped, Reason::Superseded));
+    }
+    // The total may be told by any of those that left nothing, if one of them was refused.
+    if role == Role::Change && is_nothing_left && original.emptied().any(|one| left_at(one, own)) {
+        return Err(end(State::Skipped, Reason::TakenBackBefore));
     }
     Ok(())
 }

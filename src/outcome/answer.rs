@@ -42,6 +42,8 @@ pub struct LateAnswer {
     pub verdict: LateVerdict,
     /// The platform's word for the state of the request.
     pub status: Option<String>,
+    /// Whether it took some of the events whatever the verdict: what goes again may be counted already.
+    pub took_some: bool,
     /// Its reasons and how many events each concerns, the one that decided first; it does not say which ones.
     pub reasons: Vec<(String, u64)>,
     /// Something an operator should read.

@@ -111,6 +111,7 @@ pub fn given_original(
         .collect();
     let reversal = |(number, event): (i32, &OutboxEvent)| Reversal {
         number,
+        event_no: number.into(),
         money: event.money.clone(),
         occurred_at: event.occurred_at,
         recorded_at: event.recorded_at,
@@ -120,6 +121,7 @@ pub fn given_original(
     let number = event.is_reversal().then_some(reversals.len() as i32 + 1);
     if let Some(number) = number {
         reversals.push(Reversal {
+            event_no: event.event_no,
             standings: BTreeMap::new(),
             ..reversal((number, event))
         });
@@ -128,8 +130,11 @@ pub fn given_original(
         event: Ok(original),
         withdrawn: Vec::new(),
         standings,
+        rules: BTreeMap::new(),
+        is_queued: false,
         reversals,
         number,
+        asked_by: event.event_no,
     }
 }
 

@@ -242,11 +242,18 @@ fn resolved(
     let now = shared.clock.now();
     let rule_held_until = lane.rules().look(&job.sendable.item.lot, now);
     let made = i16::try_from(job.log.len()).unwrap_or(i16::MAX);
-    let last = job.log.last_mut().expect("a request was just made");
+    let before = |outcome: &str| {
+        let earlier = &job.log[..job.log.len() - 1];
+        let alike = earlier.iter().filter(|one| one.outcome == outcome);
+        i16::try_from(alike.count()).unwrap_or(i16::MAX)
+    };
     let prior = Prior {
         tries: job.prior.tries + made - 1,
+        refusals: job.prior.refusals + before("rejected"),
+        early: job.prior.early + before("too_early"),
         ..job.prior.clone()
     };
+    let last = job.log.last_mut().expect("a request was just made");
     let ended = Ended {
         outcome,
         prior: &prior,
@@ -258,6 +265,11 @@ fn resolved(
     last.is_counted = resolution.is_counted;
     let error_code = last.error_code.clone();
     let in_doubt_since = resolution.is_in_doubt.then_some(last.tried_at);
+    // Nothing of it was taken, and what mends a hold may change the request: its account, action or rule.
+    let permit = match outcome {
+        Outcome::Hold(_) | Outcome::HoldRule => job.prior.permit,
+        _ => Some(job.sendable.permit),
+    };
     Settlement {
         state: resolution.state,
         reason: resolution.reason,
@@ -271,7 +283,7 @@ fn resolved(
         attempts: prior.attempts + i16::from(resolution.is_counted),
         first_tried_at: prior.first_tried_at.or(in_doubt_since),
         error_code,
-        permit: Some(job.sendable.permit),
+        permit,
         log: job.log,
         ..lane.untouched(job.ticket, Some(&job.event), &job.prior)
     }

@@ -27,6 +27,8 @@ pub struct Gate {
     throttled: u32,
     shut: Option<Shut>,
     is_probing: bool,
+    /// Whether the hold stands in the database as well.
+    is_on_record: bool,
     last_success_at: Option<DateTime<Utc>>,
 }
 
@@ -127,10 +129,21 @@ impl Gate {
     /// Held until a credential changes or a person helps; a probe goes out at `probe_at`.
     pub fn hold(&mut self, probe_at: DateTime<Utc>) {
         self.is_probing = false;
+        self.is_on_record = false;
         self.shut = Some(Shut {
             until: probe_at,
             why: Reason::DestinationHeld,
         });
+    }
+
+    /// The hold was written down.
+    pub fn recorded(&mut self) {
+        self.is_on_record = self.is_held();
+    }
+
+    /// Whether it is held and that was written down: only then does its absence from the record mean that it is over.
+    pub fn is_on_record(&self) -> bool {
+        self.is_on_record && self.is_held()
     }
 
     /// The hold is over.
@@ -224,7 +237,11 @@ mod tests {
         assert!(!gate.after_refusal());
         assert_eq!(gate.ask(at(10)), Pass::Shut(Reason::DestinationHeld));
         assert_eq!(gate.look(at(300)), Pass::Probe);
+        assert!(!gate.is_on_record(), "nobody wrote it down yet");
+        gate.recorded();
+        assert!(gate.is_on_record());
         gate.resume();
+        assert!(!gate.is_on_record());
         assert_eq!(gate.ask(at(10)), Pass::Open);
     }
 

@@ -59,9 +59,12 @@ pub(super) async fn hold(
         (&probe_at, Type::TIMESTAMPTZ),
         (&fingerprint, Type::TEXT),
     ];
-    if let Err(error) = shared.database.query(HOLD, &params).await {
+    match shared.database.query(HOLD, &params).await {
+        Ok(_) => lane.gate().recorded(),
         // Held in this worker all the same; the next answer tries to write it again.
-        tracing::warn!(destination = lane.destination.name, %error, "the hold could not be written");
+        Err(error) => {
+            tracing::warn!(destination = lane.destination.name, %error, "the hold could not be written");
+        }
     }
 }
 
@@ -160,6 +163,11 @@ async fn wake(lane: &Lane, shared: &Shared) -> Result<(), DatabaseError> {
 
 /// Follows what stands in the database, and lifts the holds of credentials that were replaced.
 pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
+    // What begins while the record is read is not in it yet.
+    let on_record: Vec<bool> = lanes
+        .iter()
+        .map(|lane| lane.gate().is_on_record())
+        .collect();
     let rows = shared.database.query(HOLDS, &[]).await?;
     let mut holds: HashMap<String, (DateTime<Utc>, Option<String>)> = HashMap::new();
     for row in &rows {
@@ -175,7 +183,7 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
             .or_default()
             .insert(row.try_get("rule")?, row.try_get("probe_at")?);
     }
-    for lane in lanes {
+    for (lane, was_on_record) in lanes.iter().zip(on_record) {
         let held = rules.remove(&lane.destination.name).unwrap_or_default();
         let is_lifted = lane.rules().follow(held);
         if is_lifted {
@@ -183,17 +191,20 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
             wake(lane, shared).await?;
         }
         match holds.get(&lane.destination.name) {
-            None => {
+            None if was_on_record => {
                 lane.gate().resume();
                 lane.metrics.held(false);
             }
+            None => {}
             Some((probe_at, refused)) => {
                 let current = lane.credential.fingerprint();
                 if refused.is_none() || current.is_none() || *refused == current {
-                    if !lane.gate().is_held() {
-                        lane.gate().hold(*probe_at);
+                    let mut gate = lane.gate();
+                    if !gate.is_held() {
+                        gate.hold(*probe_at);
                         lane.metrics.held(true);
                     }
+                    gate.recorded();
                 } else {
                     lane.gate().resume();
                     lift(lane, shared).await;

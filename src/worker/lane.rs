@@ -182,7 +182,10 @@ impl Lane {
             due_at: Some(due_at),
             expires_at: job.expires_at,
             tries: untouched.tries + made,
-            permit: (made > 0).then_some(job.sendable.permit),
+            permit: match made {
+                0 => job.prior.permit,
+                _ => Some(job.sendable.permit),
+            },
             log: job.log,
             ..untouched
         }

@@ -1,7 +1,7 @@
 //! Asks platforms that answer late what became of requests, until each answer is final.
 //!
 //! One question at a time for each destination, and none while its gate is shut: questions count against the same quota
-//! as requests.
+//! as requests. A destination that is slow to answer holds up no other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,24 +24,14 @@ const POLL: Duration = Duration::from_millis(500);
 /// Questions between two looks at a destination.
 const AT_ONCE: i64 = 20;
 
-/// Asks until told to stop.
-pub(super) async fn run(
-    lanes: Vec<Arc<Lane>>,
-    shared: Arc<Shared>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let lanes: Vec<Arc<Lane>> = lanes
-        .into_iter()
-        .filter(|lane| lane.destination.settings.asks_later().is_some())
-        .collect();
+/// Asks one destination until told to stop; returns at once where there is nothing to ask.
+pub(super) async fn run(lane: Arc<Lane>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    if lane.destination.settings.asks_later().is_none() {
+        return;
+    }
     loop {
-        for lane in &lanes {
-            if *stop.borrow() {
-                return;
-            }
-            if let Err(error) = ask_all(lane, &shared, &stop).await {
-                tracing::warn!(destination = lane.destination.name, %error, "late answers could not be written; asking again");
-            }
+        if let Err(error) = ask_all(&lane, &shared, &mut stop).await {
+            tracing::warn!(destination = lane.destination.name, %error, "late answers could not be written; asking again");
         }
         tokio::select! {
             biased;
@@ -54,22 +44,33 @@ pub(super) async fn run(
 async fn ask_all(
     lane: &Lane,
     shared: &Shared,
-    stop: &watch::Receiver<bool>,
+    stop: &mut watch::Receiver<bool>,
 ) -> Result<(), crate::db::error::DatabaseError> {
-    if lane.gate().look(shared.clock.now()) != Pass::Open {
-        return Ok(());
-    }
+    let limit = match lane.gate().look(shared.clock.now()) {
+        Pass::Open => AT_ONCE,
+        // There may be nothing else that could find out whether it works again.
+        Pass::Probe => 1,
+        Pass::Shut(_) => return Ok(()),
+    };
     let terms = Terms {
-        limit: AT_ONCE,
+        limit,
         lease: shared.worker.lease,
         clock: shared.clock.for_database(),
     };
     for request in late::claim(&shared.database, &lane.destination.name, terms).await? {
         // What is not asked now comes back when its lease runs out.
-        if *stop.borrow() || lane.gate().look(shared.clock.now()) != Pass::Open {
+        if *stop.borrow() {
             return Ok(());
         }
-        ask(lane, &request, shared).await?;
+        let pass = lane.gate().ask(shared.clock.now());
+        if let Pass::Shut(_) = pass {
+            return Ok(());
+        }
+        let asked = ask(lane, &request, pass, shared, stop).await;
+        if pass == Pass::Probe {
+            lane.gate().after_nothing();
+        }
+        asked?;
     }
     Ok(())
 }
@@ -77,7 +78,9 @@ async fn ask_all(
 async fn ask(
     lane: &Lane,
     request: &OpenRequest,
+    pass: Pass,
     shared: &Shared,
+    stop: &mut watch::Receiver<bool>,
 ) -> Result<(), crate::db::error::DatabaseError> {
     let settings = &lane.destination.settings;
     let (Some(later), Some(question)) = (
@@ -88,15 +91,21 @@ async fn ask(
     };
     let sent = usize::try_from(request.deliveries).unwrap_or(0);
     let read = |reply: &crate::destinations::Reply| settings.classify_late(reply, sent);
-    let answered = exchange::signed(lane, question, &[], shared, |reply| {
+    let asking = exchange::signed(lane, question, &[], shared, |reply| {
         read(reply).is_some_and(|answer| {
             answer.verdict == LateVerdict::Unasked(Outcome::Hold(Hold::Credential))
         })
-    })
-    .await;
+    });
+    let answered = tokio::select! {
+        biased;
+        // Whoever asks next gets the same answer.
+        _ = stop.wait_for(|&stop| stop) => return Ok(()),
+        answered = asking => answered,
+    };
     let unasked = LateAnswer {
         verdict: LateVerdict::Unasked(Outcome::Ambiguous),
         status: None,
+        took_some: false,
         reasons: Vec::new(),
         notice: None,
     };
@@ -110,7 +119,7 @@ async fn ask(
             (unasked, None)
         }
     };
-    pass_on(lane, request, &answer, fingerprint.as_deref(), shared).await;
+    pass_on(lane, request, pass, &answer, fingerprint.as_deref(), shared).await;
 
     let now = shared.clock.now();
     let settled = late::resolve(answer.verdict, request, later, &lane.limits, now);
@@ -130,10 +139,12 @@ async fn ask(
     Ok(())
 }
 
-/// Tells gate, holds and rules what the answer says beyond the request's events.
+/// Tells gate, holds and rules what the answer says beyond the request's events. As a probe it opens a gate that failures
+/// or throttling shut; a hold is lifted by an event alone, for it may be of what events are sent to.
 async fn pass_on(
     lane: &Lane,
     request: &OpenRequest,
+    pass: Pass,
     answer: &LateAnswer,
     fingerprint: Option<&str>,
     shared: &Shared,
@@ -152,6 +163,11 @@ async fn pass_on(
             if let Some(rule) = &request.rule {
                 holds::hold_rule(lane, rule, code, shared).await;
             }
+        }
+        LateVerdict::Unasked(_) if pass == Pass::Probe => lane.gate().after_failure(now, None),
+        LateVerdict::Unasked(_) => {}
+        _ if pass == Pass::Probe && !lane.gate().is_held() => {
+            lane.gate().after_refusal();
         }
         _ => {}
     }

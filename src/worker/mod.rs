@@ -183,7 +183,9 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     ));
     finders.spawn(claimer::due(lanes.clone(), shared.clone(), stop.clone()));
     finders.spawn(follow_holds(lanes.clone(), shared.clone(), stop.clone()));
-    finders.spawn(late::run(lanes.clone(), shared.clone(), stop.clone()));
+    for lane in &lanes {
+        finders.spawn(late::run(lane.clone(), shared.clone(), stop.clone()));
+    }
     finders.spawn(report::run(lanes, shared.clone(), stop.clone()));
     let (stop_lanes, lanes_stop) = watch::channel(false);
     let mut sending = JoinSet::new();

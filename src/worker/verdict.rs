@@ -18,7 +18,7 @@ pub(super) enum Fate {
 /// Reads the verdict for these jobs. A refused batch of one is a refused event. A code that nobody has described is tried
 /// once more, then taken for a refusal.
 pub(super) fn fate(exchange: &Exchange, jobs: &[Job]) -> Fate {
-    let was_tried = |job: &Job| job.prior.tries > 0 || !job.log.is_empty();
+    let was_refused = |job: &Job| job.prior.refusals > 0 || !job.log.is_empty();
     let alike = |outcome| {
         Fate::Each(
             jobs.iter()
@@ -32,7 +32,7 @@ pub(super) fn fate(exchange: &Exchange, jobs: &[Job]) -> Fate {
     match &exchange.answer.verdict {
         Verdict::BatchRejected if jobs.len() == 1 => alike(Outcome::Rejected),
         Verdict::BatchRejected => Fate::Split,
-        Verdict::All(Outcome::Unrecognised) if jobs.iter().any(was_tried) => {
+        Verdict::All(Outcome::Unrecognised) if jobs.iter().any(was_refused) => {
             if jobs.len() > 1 {
                 Fate::Split
             } else {
@@ -46,7 +46,7 @@ pub(super) fn fate(exchange: &Exchange, jobs: &[Job]) -> Fate {
             rows.iter()
                 .zip(jobs)
                 .map(|(row, job)| match row.outcome {
-                    Outcome::Unrecognised if was_tried(job) => RowAnswer {
+                    Outcome::Unrecognised if was_refused(job) => RowAnswer {
                         outcome: Outcome::Rejected,
                         code: row.code.clone(),
                     },
@@ -71,7 +71,17 @@ pub(super) async fn pass_on(lane: &Lane, exchange: &Exchange, rule: Option<&str>
             }
             was_shut
         }
-        Said::Refuses => lane.gate().after_refusal(),
+        Said::Refuses => {
+            let (was_held, was_shut) = {
+                let mut gate = lane.gate();
+                (gate.is_held(), gate.after_refusal())
+            };
+            // Who finds fault with an event lets us in.
+            if was_held && was_shut && !is_of_rule(&exchange.answer.verdict) {
+                holds::lift(lane, shared).await;
+            }
+            was_shut
+        }
         Said::NothingYet if exchange.status.is_some() => lane.gate().after_refusal(),
         Said::NothingYet => {
             lane.gate().after_failure(now, None);
@@ -106,7 +116,7 @@ pub(super) async fn pass_on(lane: &Lane, exchange: &Exchange, rule: Option<&str>
     let circuit = lane.gate().circuit();
     lane.metrics.circuit(circuit);
     let Some(rule) = rule else { return };
-    if outcomes(&exchange.answer.verdict).any(|outcome| outcome == Outcome::HoldRule) {
+    if is_of_rule(&exchange.answer.verdict) {
         let code = first_code(exchange, Outcome::HoldRule);
         holds::hold_rule(lane, rule, code, shared).await;
     } else if outcomes(&exchange.answer.verdict).any(proves_rule) {
@@ -155,6 +165,10 @@ fn of_destination(verdict: &Verdict) -> Said {
         1 => Said::NothingYet,
         _ => Said::Refuses,
     }
+}
+
+fn is_of_rule(verdict: &Verdict) -> bool {
+    outcomes(verdict).any(|outcome| outcome == Outcome::HoldRule)
 }
 
 fn outcomes(verdict: &Verdict) -> impl Iterator<Item = Outcome> + '_ {

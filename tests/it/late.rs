@@ -71,6 +71,7 @@ async fn answer(
     let answer = LateAnswer {
         verdict,
         status: Some("PARTIAL_SUCCESS".into()),
+        took_some: true,
         reasons: vec![("PROCESSING_ERROR_REASON_INVALID_GCLID".into(), 1)],
         notice: None,
     };
@@ -180,6 +181,33 @@ async fn some_culprit_sends_all_again_in_halves_and_the_record_keeps_both_tries(
 }
 
 #[tokio::test]
+async fn what_goes_again_although_some_were_taken_may_be_counted_already() {
+    let early = Outcome::TooEarly {
+        after: Duration::from_secs(60),
+        tries_max: None,
+    };
+    let failed = Outcome::Retry {
+        after: None,
+        delivered: true,
+    };
+    for outcome in [early, failed] {
+        let outbox = Outbox::new().await;
+        let worker = sent(&outbox, 3).await;
+        let request = claim(&worker, 100).await.expect("due");
+        assert_eq!(
+            answer(&worker, &request, LateVerdict::All(outcome), 101).await,
+            3
+        );
+        let again = claim_due(&worker, 500).await;
+        assert_eq!(again.len(), 3);
+        assert!(
+            again.iter().all(|one| one.prior.first_tried_at.is_some()),
+            "{outcome:?}: a refund must follow it, not take its place"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_ever_confirmed_says_so() {
     let outbox = Outbox::new().await;
     let (worker, admin) = (sent(&outbox, 2).await, outbox.admin().await);
@@ -234,4 +262,113 @@ async fn what_expires_soon_goes_first() {
         "then the others by their due time"
     );
     assert_eq!(claim(3).await, [2]);
+}
+
+#[tokio::test]
+async fn each_kind_of_answer_is_counted_by_itself() {
+    let outbox = Outbox::new().await;
+    write_events(&outbox, 1).await;
+    let worker = outbox.worker();
+    let outcomes = ["hold", "too_early", "rate_limited", "too_early", "rejected"];
+    for (n, outcome) in (1..).zip(outcomes) {
+        let claimed = match n {
+            1 => claim_events(&worker, 1, 0).await,
+            _ => claim_due(&worker, i64::from(n) * 100).await,
+        };
+        let [one] = &claimed[..] else {
+            panic!("one is due")
+        };
+        let pending = Settlement {
+            log: vec![tried(outcome, Some(400))],
+            attempts: 0,
+            ..crate::work::failed(one.ticket, n, i64::from(n) * 100 + 1)
+        };
+        let finished = if n == 1 { vec![one.ticket] } else { vec![] };
+        settle(&worker, &[pending], &finished, 0)
+            .await
+            .expect("settled");
+    }
+    let claimed = claim_due(&worker, 9000).await;
+    let prior = &claimed[0].prior;
+    assert_eq!((prior.tries, prior.early, prior.refusals), (5, 2, 1));
+
+    let sent = Settlement {
+        state: State::Sent,
+        tries: 6,
+        receipt: Some(Receipt {
+            number: "receipt-1".into(),
+            rule: None,
+            ask_at: at(9001),
+        }),
+        log: vec![tried("sent", Some(200))],
+        ..accepted(claimed[0].ticket, "meta")
+    };
+    settle(&worker, &[sent], &[], 0).await.expect("settled");
+    let request = claim(&worker, 9002).await.expect("due");
+    assert_eq!(
+        request.sendings, 2,
+        "this one was recorded, and it counts itself"
+    );
+}
+
+#[tokio::test]
+async fn narrowing_ends_when_it_is_alone_whatever_the_counts_say() {
+    let outbox = Outbox::new().await;
+    let (worker, admin) = (sent(&outbox, 2).await, outbox.admin().await);
+    let narrow = LateVerdict::SomeFailed { narrow: true };
+    let request = claim(&worker, 100).await.expect("due");
+    assert_eq!(answer(&worker, &request, narrow, 100).await, 2);
+    let again = claim_due(&worker, 100).await;
+    assert_eq!(again[0].prior.company, Some(1));
+    let alone = Settlement {
+        state: State::Sent,
+        tries: 2,
+        receipt: Some(Receipt {
+            number: "receipt-2".into(),
+            rule: None,
+            ask_at: at(200),
+        }),
+        log: vec![tried("sent", Some(200))],
+        ..accepted(again[0].ticket, "meta")
+    };
+    settle(&worker, &[alone], &[], 0).await.expect("settled");
+    let request = claim(&worker, 200).await.expect("due");
+    assert_eq!(request.company, Some(1));
+    assert_eq!(answer(&worker, &request, narrow, 200).await, 1);
+    let told: Vec<String> = admin
+        .all("select state || ' ' || reason from conversion_outbox.delivery where receipt = 'receipt-2'")
+        .await;
+    assert_eq!(told, ["sent partly_failed"]);
+}
+
+#[tokio::test]
+async fn a_number_that_is_given_again_is_asked_for_again() {
+    let outbox = Outbox::new().await;
+    let (worker, admin) = (sent(&outbox, 1).await, outbox.admin().await);
+    let accept = LateVerdict::All(Outcome::Accepted);
+    let request = claim(&worker, 100).await.expect("due");
+    assert_eq!(answer(&worker, &request, accept, 100).await, 1);
+    let app = outbox.session("app").await;
+    app.run(&format!(
+        "insert into conversion_outbox.event (event_name, business_id, consent) values ('order_paid', 'other', {})",
+        crate::harness::GRANTED
+    ))
+    .await;
+    let other = claim_events(&worker, 1, 200).await;
+    let same_number = Settlement {
+        state: State::Sent,
+        receipt: Some(Receipt {
+            number: "receipt-1".into(),
+            rule: None,
+            ask_at: at(300),
+        }),
+        log: vec![tried("sent", Some(200))],
+        ..accepted(other[0].ticket, "meta")
+    };
+    settle(&worker, &[same_number], &[other[0].ticket], 0)
+        .await
+        .expect("settled");
+    let request = claim(&worker, 300).await.expect("due again");
+    assert_eq!(answer(&worker, &request, accept, 300).await, 1);
+    assert_eq!(totals(&admin).await, ["accepted 2"]);
 }

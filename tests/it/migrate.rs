@@ -135,3 +135,38 @@ async fn a_printed_script_is_as_good() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn a_database_full_of_events_is_migrated_with_all_that_is_in_it() {
+    let server = Server::start();
+    server.psql("postgres", "create role migrator login createrole");
+    server.psql("postgres", "grant create on database postgres to migrator");
+    server.psql(
+        "postgres",
+        &format!("set role migrator; {}", migrate::script(1..=7)),
+    );
+    server.psql(
+        "postgres",
+        "insert into conversion_outbox.destination (name, platform) values ('meta', 'meta');
+         insert into conversion_outbox.event (event_id, event_name, business_id, depends_on, consent, value, currency)
+         select name || ':' || n || coalesce('_' || part, ''), name, n::text, case when part is not null then 'order_paid:' || n end,
+                '{\"ad_storage\": \"granted\", \"analytics_storage\": \"granted\", \"ad_user_data\": \"granted\", \"ad_personalization\": \"granted\"}',
+                5, 'EUR'
+           from generate_series(1, 300) n,
+                (values ('order_paid', null), ('order_refunded', 1), ('order_cancelled', 2), ('deal_won', 3)) k (name, part);
+         insert into conversion_outbox.delivery (event_no, destination, state, reason, due_at)
+         select event_no, 'meta', 'pending', 'waiting_for_original', now() from conversion_outbox.event where depends_on is not null",
+    );
+    let database = server.open("migrator", "postgres");
+    assert_eq!(migrate::up(&database).await.expect("migrated").len(), 2);
+    server.psql(
+        "postgres",
+        "do $$ begin
+           assert (select array_agg(reversal_no order by event_no) from conversion_outbox.event where business_id = '17')
+             = array[null, 1, 2, null]::integer[], 'numbers';
+           assert has_function_privilege('conversion_outbox_privacy', 'conversion_outbox.erase_subject(text[], text)', 'execute'), 'privacy';
+           assert not has_function_privilege('conversion_outbox_app', 'conversion_outbox.erase_subject(text[], text)', 'execute'), 'app';
+           assert has_function_privilege('conversion_outbox_operator', 'conversion_outbox.resume_destination(text, text)', 'execute'), 'operator';
+         end $$",
+    );
+}

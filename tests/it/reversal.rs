@@ -145,3 +145,35 @@ async fn a_claim_tells_both_sides_of_each_other() {
     assert_eq!(earlier[0].standings["meta"].state, State::Accepted);
     assert_eq!(of_second.later().count(), 0);
 }
+
+#[tokio::test]
+async fn refunds_that_cannot_see_each_other_have_an_order_all_the_same() {
+    let outbox = Outbox::new().await;
+    let (blind, other) = (outbox.session("app").await, outbox.session("app").await);
+    other
+        .run(&Event::order("order-1").set("value", "100").sql(Form::Plain))
+        .await;
+    blind
+        .run("begin isolation level repeatable read; select 1")
+        .await;
+    other.run(&refund("r-1", "30").sql(Form::Plain)).await;
+    blind
+        .run(&format!("{}; commit", refund("r-2", "20").sql(Form::Plain)))
+        .await;
+    assert_eq!(
+        numbers(&outbox.admin().await).await,
+        ["order_paid:order-1 -", "r-1 1", "r-2 1"]
+    );
+    let claimed = claim_events(&outbox.worker(), 10, 0).await;
+    let left: Vec<Left> = claimed[1..]
+        .iter()
+        .map(|one| one.around.original.as_ref().expect("known").left().1)
+        .collect();
+    let digits = |left: &Left| match left {
+        Left::Amount(money) => money.amount.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(left.iter().map(digits).collect::<Vec<_>>(), ["70", "50"]);
+    let of_second = claimed[2].around.original.as_ref().expect("known");
+    assert_eq!(of_second.earlier().count(), 1, "it waits for the first");
+}

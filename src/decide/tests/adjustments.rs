@@ -22,16 +22,17 @@ fn original(
     let list: Vec<Value> = (1..)
         .zip(reversals)
         .map(|(n, (amount, standing))| {
-            json!({ "number": n, "value": amount, "currency": amount.map(|_| "EUR"), "standings": standings(*standing) })
+            json!({ "number": n, "event_no": n, "value": amount, "currency": amount.map(|_| "EUR"), "standings": standings(*standing) })
         })
         .collect();
-    Original::read(&json!({
+    let value = json!({
         "event_no": 1, "event_id": "e-0", "event_name": "order_paid", "business_id": "o-0",
         "occurred_at": at(-60).to_rfc3339(), "recorded_at": at(-60).to_rfc3339(), "value": "10", "currency": "EUR",
         "consent": { "ad_storage": "granted", "analytics_storage": "granted", "ad_user_data": "granted", "ad_personalization": "granted" },
         "user_data": { "email": "a@example.com" }, "click_ids": { "ga_client_id": "1.2", "gclid": "Cj0-example" },
-        "standings": standings(standing), "reversals": list, "number": number,
-    }))
+        "standings": standings(standing), "is_queued": true, "reversals": list, "number": number,
+    });
+    Original::read(&value, number.into())
 }
 
 /// A refund of the order of [`original`] that says nothing of person and click.
@@ -120,6 +121,15 @@ fn a_refund_follows_its_original() {
             "{stayed}"
         );
     }
+    let done = Original {
+        is_queued: false,
+        ..original(None, &one, 1)
+    };
+    assert_eq!(
+        judged(&refund, Some(done), &ga4, 0),
+        ended(State::Skipped, Reason::OriginalNotSent),
+        "it was done before the destination was there"
+    );
     assert!(waits(&judged(&refund, None, &ga4, 600)));
     assert_eq!(
         judged(&refund, None, &ga4, 601),
@@ -207,6 +217,19 @@ fn changes_of_one_conversion_go_one_after_another() {
 }
 
 #[test]
+fn a_change_goes_where_its_original_went() {
+    let (refund, one) = (refund(Some("4")), [(Some("4"), None)]);
+    let around = Original {
+        rules: [("mine".to_owned(), "66".to_owned())].into(),
+        ..original(Some("accepted"), &one, 1)
+    };
+    let Decision::Send(sendable) = judged(&refund, Some(around), &google(), 0) else {
+        panic!("it is counted there")
+    };
+    assert_eq!(sendable.item.lot.rule.as_deref(), Some("66"), "not 77");
+}
+
+#[test]
 fn an_older_total_never_follows_a_newer_one() {
     let first = refund(Some("4"));
     let reversals = [(Some("4"), None), (Some("3"), Some("accepted"))];
@@ -239,18 +262,35 @@ fn an_older_total_never_follows_a_newer_one() {
 #[test]
 fn nothing_is_taken_back_twice() {
     let again = refund(None);
-    let reversals = [
-        (Some("6"), Some("sent")),
-        (Some("4"), Some("sent")),
-        (None, None),
-    ];
+    let with = |last, to: &DestinationConfig| {
+        let reversals = [
+            (Some("6"), Some("accepted")),
+            (Some("4"), Some(last)),
+            (None, None),
+        ];
+        judged(
+            &again,
+            Some(original(Some("accepted"), &reversals, 3)),
+            to,
+            0,
+        )
+    };
+    let before = ended(State::Skipped, Reason::TakenBackBefore);
     for to in [google(), destination("ga4", "")] {
-        let around = original(Some("accepted"), &reversals, 3);
-        assert_eq!(
-            judged(&again, Some(around), &to, 0),
-            ended(State::Skipped, Reason::TakenBackBefore)
-        );
+        assert_eq!(with("accepted", &to), before);
     }
+    // Nobody told the platform that nothing is left: this one does.
+    for stayed in ["rejected", "suppressed", "exhausted"] {
+        assert!(
+            matches!(with(stayed, &google()), Decision::Send(_)),
+            "{stayed}"
+        );
+        assert_eq!(with(stayed, &destination("ga4", "")), before);
+    }
+    assert!(
+        waits(&with("sent", &google())),
+        "the platform may refuse it yet"
+    );
 }
 
 #[test]
@@ -340,6 +380,9 @@ fn a_change_is_as_old_as_what_it_changes() {
         expires_at(&refund, &around, &google()),
         Some(at(90 * day - 660))
     );
+    // Our own limit is on the refund, wherever it is asked.
+    let strict = destination("google_data_manager", "age_max_hours = 24");
+    assert_eq!(expires_at(&refund, &around, &strict), Some(at(day)));
     assert_eq!(
         expires_at(&refund, &Surroundings::default(), &google()),
         None

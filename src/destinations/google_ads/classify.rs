@@ -79,13 +79,14 @@ fn rows(
         };
     }
     let row = |number: usize| {
-        let own = failures
-            .iter()
-            .filter(|one| one.row.is_none_or(|row| row == number));
-        let gravest = own.max_by_key(|one| gravity(one.meaning.outcome()));
         let is_told = body["results"][number]
             .as_object()
             .is_some_and(|result| !result.is_empty());
+        // A row that has a result was taken, whatever is said of no row in particular.
+        let own = failures
+            .iter()
+            .filter(|one| one.row.map_or(!is_told, |row| row == number));
+        let gravest = own.max_by_key(|one| gravity(one.meaning.outcome()));
         RowAnswer {
             outcome: match gravest {
                 Some(failure) => failure.meaning.outcome(),
@@ -178,7 +179,11 @@ fn row(path: &Value) -> Option<usize> {
     match &first["index"] {
         _ if !is_row => None,
         Value::Null => Some(0),
-        index => index.as_u64().and_then(|index| usize::try_from(index).ok()),
+        // A place that cannot be read is no row of ours.
+        index => {
+            let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
+            Some(index.unwrap_or(usize::MAX))
+        }
     }
 }
 

@@ -54,6 +54,7 @@ fn said(verdict: LateVerdict, status: Option<&str>) -> LateAnswer {
     LateAnswer {
         verdict,
         status: status.map(str::to_owned),
+        took_some: false,
         reasons: Vec::new(),
         notice: None,
     }
@@ -103,6 +104,7 @@ fn failed(settings: &Settings, told: &Value, status: Option<&str>, sent: usize) 
     LateAnswer {
         verdict,
         status: status.map(str::to_owned),
+        took_some: !extent.is_failed && !extent.is_single,
         notice: notices.max_by_key(|notice| *notice == Notice::ConsentRefused),
         reasons: reasons
             .into_iter()

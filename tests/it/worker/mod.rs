@@ -18,3 +18,4 @@ mod replicas;
 mod retries;
 mod rules;
 mod same_id;
+mod taken_back;

@@ -77,6 +77,32 @@ fn rows(answer: &Answer) -> Vec<(Outcome, Option<&str>)> {
 }
 
 #[test]
+fn an_error_in_a_place_that_cannot_be_read_is_nobodys() {
+    for index in [json!(-1), json!("1"), json!(1.5), json!([1])] {
+        let mut bad = error("conversionUploadError", "UNPARSEABLE_GCLID", Some(1));
+        bad["location"]["fieldPathElements"][0]["index"] = index.clone();
+        let body = partial(vec![bad], 3);
+        let answer = read("", &reply(200, &body), 3);
+        assert_eq!(answer.verdict, Verdict::All(Outcome::Ambiguous), "{index}");
+    }
+}
+
+#[test]
+fn an_error_of_no_row_takes_back_no_result() {
+    let mut body = partial(
+        vec![error("conversionUploadError", "UNPARSEABLE_GCLID", None)],
+        2,
+    );
+    body["results"][0] = json!({ "gclid": "Cj0" });
+    let answer = read("", &reply(200, &body), 2);
+    let told: Vec<Outcome> = rows(&answer)
+        .into_iter()
+        .map(|(outcome, _)| outcome)
+        .collect();
+    assert_eq!(told, [Outcome::Accepted, Outcome::Rejected]);
+}
+
+#[test]
 fn every_row_has_its_result_or_its_error() {
     let body = partial(
         vec![

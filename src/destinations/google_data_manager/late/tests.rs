@@ -101,6 +101,14 @@ fn a_single_event_is_what_its_reason_says() {
 }
 
 #[test]
+fn whether_some_were_taken_is_told_beside_the_verdict() {
+    let reasons = [("TOO_RECENT_CLICK", 1)];
+    assert!(answer("PARTIAL_SUCCESS", 3, &reasons).took_some);
+    assert!(!answer("PARTIAL_SUCCESS", 1, &reasons).took_some);
+    assert!(!answer("FAILED", 3, &reasons).took_some);
+}
+
+#[test]
 fn one_that_still_waits_is_not_one_that_was_sent() {
     let body = status("PARTIAL_SUCCESS", 5, &[("INVALID_GCLID", 1)]);
     let answer = classify_late(&settings(""), &reply(200, &body), 1);
