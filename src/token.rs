@@ -16,8 +16,8 @@ use crate::config::secret::{Secret, SecretError};
 use crate::destinations::Reply;
 use crate::send::{SendError, Sender};
 
-/// A token that is good for less than this is renewed before it is used, so that it outlasts the request.
-/// Source: google-auth, `REFRESH_THRESHOLD`: 3 minutes 45 seconds.
+/// A token that is good for less than this is renewed before it is used, so that it outlasts the request; one that never
+/// was good for much longer, after half its time. Source: google-auth, `REFRESH_THRESHOLD`: 3 minutes 45 seconds.
 const RENEW_BEFORE: TimeDelta = TimeDelta::seconds(225);
 
 /// How long a token endpoint may take.
@@ -36,7 +36,7 @@ pub struct TokenSource {
 #[derive(Debug)]
 struct Kept {
     token: Secret,
-    expires_at: DateTime<Utc>,
+    renew_at: DateTime<Utc>,
     /// Of the secrets it was asked for with.
     fingerprint: String,
 }
@@ -81,6 +81,11 @@ struct Refusal {
     error: String,
 }
 
+/// How long a token of this lifetime is used before it is renewed.
+fn good_for(lifetime: TimeDelta) -> TimeDelta {
+    (lifetime - RENEW_BEFORE).max(lifetime / 2)
+}
+
 impl TokenSource {
     /// A source that has asked for nothing yet.
     pub fn new(oauth: OAuth) -> TokenSource {
@@ -97,7 +102,7 @@ impl TokenSource {
         let fingerprint = fingerprint(&secrets);
         if let Some(kept) = kept.as_ref()
             && kept.fingerprint == fingerprint
-            && kept.expires_at - now > RENEW_BEFORE
+            && now < kept.renew_at
         {
             return Ok(Token {
                 secret: kept.token.clone(),
@@ -109,7 +114,7 @@ impl TokenSource {
         let token = Secret::new(granted.access_token);
         *kept = Some(Kept {
             token: token.clone(),
-            expires_at: now + lifetime,
+            renew_at: now + good_for(lifetime),
             fingerprint: fingerprint.clone(),
         });
         Ok(Token {

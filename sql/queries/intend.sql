@@ -25,7 +25,7 @@ fresh as (
 ),
 again as (
   update conversion_outbox.delivery d
-     set reason = 'sending', tries = d.tries + 1, payload_hash = w.payload_hash, permit = w.permit, tried_at = $8,
+     set reason = 'sending', tries = least(d.tries::integer + 1, 32767), payload_hash = w.payload_hash, permit = w.permit, tried_at = $8,
          first_tried_at = coalesce(d.first_tried_at, $8), intent_at = $8,
          lease_until = coalesce($9, now()) + make_interval(secs => $4)
     from wanted w

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::destination::{DestinationConfig, Routes};
+use super::mapping::USUAL;
 use super::read::Reader;
-use crate::destinations::Settings;
+use crate::destinations::{Platform, Settings};
 
 /// Notes every fault between destinations.
 pub(super) fn check(reader: &mut Reader<'_>, destinations: &[DestinationConfig]) {
@@ -26,13 +27,14 @@ fn check_adjusting(
 ) {
     let Some(adjusted) = all.iter().find(|one| {
         one.name == adjusted
+            && (one.is_enabled || !destination.is_enabled)
             && matches!(&one.settings, Settings::GoogleDataManager(settings) if !settings.restates)
     }) else {
         return reader.fault_within(
             "destination",
             &destination.name,
             "adjusts_destination",
-            "must name a destination of platform google_data_manager with refund_mode = \"ads_api_retraction\"",
+            "must name an enabled destination of platform google_data_manager with refund_mode = \"ads_api_retraction\"",
             "name such a destination, or leave this key out",
         );
     };
@@ -74,17 +76,25 @@ fn check_counting(
             && self::account(one) == Some(account)
             && may_meet(&one.routes, &destination.routes)
     }) {
-        let twice: Vec<&str> = mapped(destination)
+        let events: BTreeSet<&str> = mapped(destination).into_iter().chain(USUAL).collect();
+        let twice: Vec<&str> = events
             .into_iter()
             .filter(|event| {
                 let name = destination.name_of(event);
-                name.is_some() && name == other.name_of(event)
+                let takes = |routes: &Routes| {
+                    let listed = routes.events.as_ref();
+                    listed.is_none_or(|events| events.contains(*event))
+                };
+                let both_take = takes(&other.routes) && takes(&destination.routes);
+                both_take && name.is_some() && name == other.name_of(event)
             })
             .collect();
         if !twice.is_empty() {
             let key = match destination.settings {
+                Settings::Meta(_) => "dataset_id",
+                Settings::Ga4(_) => "measurement_id",
                 Settings::LinkedIn(_) => "rules",
-                _ => "conversion_actions",
+                Settings::GoogleDataManager(_) | Settings::GoogleAds(_) => "conversion_actions",
             };
             reader.fault_within(
                 "destination",
@@ -101,18 +111,18 @@ fn check_counting(
     }
 }
 
-/// Whose conversions they are, where an action or rule says exactly what is counted: the two ways to Google Ads lead to the
-/// same one. An action's or rule's id is its own account's, so the customer's number is enough.
+/// Whose conversions they are; nobody's where they are only validated. The two ways to Google Ads lead to the same ones. An
+/// action's or rule's id is its own account's, so the customer's number is enough.
 fn account(destination: &DestinationConfig) -> Option<(&'static str, &str)> {
-    match &destination.settings {
-        Settings::GoogleDataManager(settings) => Some(("google", &settings.operating_account)),
-        Settings::GoogleAds(settings) => Some(("google", &settings.customer_id)),
-        Settings::LinkedIn(settings) => Some(("linkedin", &settings.ad_account)),
-        Settings::Meta(_) | Settings::Ga4(_) => None,
-    }
+    let settings = &destination.settings;
+    let network = match settings.platform() {
+        Platform::GoogleDataManager | Platform::GoogleAds => "google",
+        platform => platform.name(),
+    };
+    (!settings.only_validates()).then_some((network, settings.account()))
 }
 
-/// The events that a destination has an action or rule for.
+/// The events that the operator gave a name, an action or a rule.
 fn mapped(destination: &DestinationConfig) -> BTreeSet<&str> {
     let actions = destination.settings.actions();
     let events = actions.into_iter().flatten().map(|(event, _)| event);

@@ -80,6 +80,39 @@ fn two_rules_of_linkedin_are_one_where_they_are_the_same() {
 }
 
 #[test]
+fn one_dataset_or_stream_hears_of_an_event_once() {
+    let two = |platform: &str, one: &str, other: &str| {
+        let text = |name: &str, more: &str| {
+            format!("[[destination]]\nname = \"{name}\"\nplatform = \"{platform}\"\n{more}\n")
+        };
+        let head = "[database]\nurl = { env = \"DATABASE_URL\" }\n";
+        faults(&format!(
+            "{head}{}{}",
+            text("here", one),
+            text("there", other)
+        ))
+    };
+    let meta = "dataset_id = \"123\"\naccess_token = { env = \"TOKEN\" }";
+    let ga4 = "measurement_id = \"G-ABC1234567\"\napi_secret = { env = \"SECRET\" }";
+    let told = two("meta", meta, meta);
+    assert!(
+        told.contains("destination \"there\": dataset_id counts booking_confirmed and"),
+        "{told}"
+    );
+    assert!(two("ga4", ga4, ga4).contains("measurement_id counts"));
+
+    let orders = format!("{meta}\nroutes = {{ events = [\"order_paid\", \"deal_won\"] }}");
+    let leads = format!("{meta}\nroutes = {{ events = [\"lead_created\", \"deal_won\"] }}");
+    let told = two("meta", &orders, &leads);
+    assert!(told.contains("dataset_id counts deal_won for"), "{told}");
+    assert_eq!(two("meta", &orders, &meta.replace("123", "456")), "");
+    assert_eq!(
+        two("ga4", ga4, &format!("{ga4}\nmode = \"validate_only\"")),
+        ""
+    );
+}
+
+#[test]
 fn an_adjusting_destination_names_what_it_adjusts_and_by_the_same_actions() {
     let adjusting = format!("{TWO}adjusts_destination = \"google\"\n");
     let start = "config.toml:16: destination \"google-ads\": adjusts_destination must name";
@@ -93,6 +126,8 @@ fn an_adjusting_destination_names_what_it_adjusts_and_by_the_same_actions() {
         "lead_created = \"78\" }\nrefund_mode = \"ads_api_retraction\"",
     );
     assert_eq!(faults(&retracting), "");
+    let disabled = retracting.replace("refund_mode", "enabled = false\nrefund_mode");
+    assert!(faults(&disabled).contains("must name an enabled destination"));
     let other = retracting.replace("order_paid = \"77\" }", "order_paid = \"79\" }");
     assert!(
         faults(&other).starts_with(

@@ -304,6 +304,16 @@ impl Settings {
         }
     }
 
+    /// Whether the platform only looks at what it is told, and records nothing.
+    pub fn only_validates(&self) -> bool {
+        match self {
+            Settings::Ga4(settings) => settings.mode == ga4::Mode::ValidateOnly,
+            Settings::GoogleDataManager(settings) => settings.validate_only,
+            Settings::GoogleAds(settings) => settings.validate_only,
+            Settings::Meta(_) | Settings::LinkedIn(_) => false,
+        }
+    }
+
     /// How old an event may be when it is sent; for a change of a conversion, how old that conversion.
     pub fn age_max(&self, action_source: Option<&str>, is_change: bool) -> Duration {
         match self {
@@ -330,7 +340,7 @@ impl Settings {
     /// When to ask what became of a request, where the platform says so later.
     pub fn asks_later(&self) -> Option<AskLater> {
         match self {
-            Settings::GoogleDataManager(settings) if !settings.validate_only => {
+            Settings::GoogleDataManager(settings) if !self.only_validates() => {
                 Some(settings.ask_later)
             }
             _ => None,

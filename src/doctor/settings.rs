@@ -3,7 +3,7 @@
 use super::Check;
 use crate::config::USUAL;
 use crate::config::destination::{DestinationConfig, OnAmbiguous};
-use crate::destinations::{Settings, ga4};
+use crate::destinations::{Platform, Settings};
 
 const NAME: &str = "settings";
 
@@ -78,13 +78,11 @@ fn resends(destination: &DestinationConfig) -> Option<Check> {
 
 /// A destination that was only meant to be tried out.
 fn only_validates(destination: &DestinationConfig) -> Option<Check> {
-    let (key, is_set) = match &destination.settings {
-        Settings::Ga4(settings) => ("mode", settings.mode == ga4::Mode::ValidateOnly),
-        Settings::GoogleDataManager(settings) => ("validate_only", settings.validate_only),
-        Settings::GoogleAds(settings) => ("validate_only", settings.validate_only),
-        Settings::Meta(_) | Settings::LinkedIn(_) => return None,
+    let key = match destination.settings.platform() {
+        Platform::Ga4 => "mode",
+        _ => "validate_only",
     };
-    is_set.then(|| {
+    destination.settings.only_validates().then(|| {
         Check::warn(
             NAME,
             "the destination only validates: the platform counts nothing of what is sent",

@@ -26,6 +26,14 @@ fn a_token_is_read_with_its_lifetime() {
 }
 
 #[test]
+fn a_token_is_renewed_early_and_never_for_every_request() {
+    for (lifetime, used) in [(3600, 3375), (600, 375), (450, 225), (200, 100), (0, 0)] {
+        let used = TimeDelta::seconds(used);
+        assert_eq!(good_for(TimeDelta::seconds(lifetime)), used, "{lifetime}");
+    }
+}
+
+#[test]
 fn refusals_need_a_person_and_failures_do_not() {
     for (status, body, code) in [
         (

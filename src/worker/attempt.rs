@@ -248,7 +248,7 @@ fn resolved(
         i16::try_from(alike.count()).unwrap_or(i16::MAX)
     };
     let prior = Prior {
-        tries: job.prior.tries + made - 1,
+        tries: job.prior.tries.saturating_add(made - 1),
         refusals: job.prior.refusals + before("rejected"),
         early: job.prior.early + before("too_early"),
         ..job.prior.clone()
@@ -279,7 +279,7 @@ fn resolved(
         },
         expires_at: job.expires_at,
         settled_at: (resolution.state != State::Pending).then_some(now),
-        tries: prior.tries + 1,
+        tries: prior.tries.saturating_add(1),
         attempts: prior.attempts + i16::from(resolution.is_counted),
         first_tried_at: prior.first_tried_at.or(in_doubt_since),
         error_code,

@@ -181,7 +181,7 @@ impl Lane {
             reason: Some(reason),
             due_at: Some(due_at),
             expires_at: job.expires_at,
-            tries: untouched.tries + made,
+            tries: untouched.tries.saturating_add(made),
             permit: match made {
                 0 => job.prior.permit,
                 _ => Some(job.sendable.permit),
