@@ -1,4 +1,4 @@
-//! The configuration as a whole: defaults, overlay, many faults at once, and no secret in any output.
+//! The configuration as a whole: the sample, defaults, overlay, many faults at once, and no secret in any output.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use super::*;
 use crate::consent::{Kind, Signal};
 use crate::destinations::{Settings, ga4, meta};
 
-const SAMPLE: &str = include_str!("../../deploy/conversion-outbox.toml");
+#[path = "sample_tests.rs"]
+mod sample;
 
 const MINIMAL: &str = r#"
 [database]
@@ -48,88 +49,6 @@ fn check_faults(text: &str, variables: &[(&str, &str)], expected: &[&str]) {
     for (line, start) in lines.iter().zip(expected) {
         assert!(line.starts_with(start), "expected {start}\nfound    {line}");
     }
-}
-
-#[test]
-fn the_sample_is_the_default() {
-    let sample = parse(SAMPLE, &[]).expect("the sample is valid");
-    let names: Vec<&str> = sample
-        .destinations
-        .iter()
-        .map(|destination| destination.name.as_str())
-        .collect();
-    assert_eq!(names, ["meta", "ga4", "google", "google-ads", "linkedin"]);
-    assert_eq!(sample.worker, WorkerConfig::default());
-    assert_eq!(sample.http, HttpConfig::default());
-}
-
-/// The sample with its comments taken off the keys, but for some.
-fn uncommented(except: &[&str]) -> String {
-    SAMPLE
-        .lines()
-        .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[destination.") => rest,
-            Some(rest) => match rest.split_once(" = ") {
-                Some((key, _)) if !except.contains(&key) && !key.contains([' ', ':', ',']) => rest,
-                _ => line,
-            },
-            None => line,
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect()
-}
-
-#[test]
-fn every_documented_key_is_one() {
-    // What these need stands beside them: another environment, another credential, another refund_mode.
-    let all = uncommented(&["test_event_code", "oauth", "adjusts_destination"]);
-    assert!(all.contains("\nshared_conversions = ") && all.contains("\nquota_project = "));
-    parse(&all, &[]).unwrap_or_else(|faults| panic!("{faults}"));
-}
-
-/// Uncommenting a documented default must change nothing; this keeps the comments true.
-#[test]
-fn the_documented_defaults_are_the_defaults() {
-    let without_default = [
-        "age_max_hours",
-        "otlp_endpoint",
-        "sample_ratio",
-        "default_calling_code",
-        "test_event_code",
-        "partner_agent",
-        "data_processing_options",
-        "data_processing_options_country",
-        "data_processing_options_state",
-        "events",
-        "routes",
-        "shared_conversions",
-        "on_ambiguous",
-        "allow_test_event_code",
-        "login_account",
-        "login_customer_id",
-        "event_source",
-        "merchant_id",
-        "merchant_feed_label",
-        "merchant_feed_language",
-        "quota_project",
-        "adjusts_destination",
-        "oauth",
-    ];
-    let uncommented = uncommented(&without_default);
-    assert!(uncommented.contains("\npool_size = 4") && uncommented.contains("\nmode = \"live\""));
-    let expected = parse(SAMPLE, &[]).expect("the sample is valid");
-    let mut found = parse(&uncommented, &[]).unwrap_or_else(|faults| panic!("{faults}"));
-    // The sample spells the default action sources out.
-    for destination in &mut found.destinations {
-        if let Settings::Meta(settings) = &mut destination.settings {
-            assert_eq!(
-                settings.action_source("deal_won"),
-                meta::ActionSource::SystemGenerated
-            );
-            settings.action_sources.clear();
-        }
-    }
-    assert_eq!(found, expected);
 }
 
 #[test]
