@@ -1,7 +1,7 @@
 //! Destinations and rules that are held: by which answer, until which credential or probe. Shared by all workers through
 //! the database, and followed once a second.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -114,9 +114,12 @@ pub(super) async fn hold_rule(lane: &Lane, rule: &str, code: Option<&str>, share
         (&advice, Type::TEXT),
         (&probe_at, Type::TIMESTAMPTZ),
     ];
-    if let Err(error) = shared.database.query(HOLD_RULE, &params).await {
+    match shared.database.query(HOLD_RULE, &params).await {
+        Ok(_) => lane.rules().recorded(rule),
         // Held in this worker all the same; the next answer tries to write it again.
-        tracing::warn!(destination = lane.destination.name, %error, "the hold of a rule could not be written");
+        Err(error) => {
+            tracing::warn!(destination = lane.destination.name, %error, "the hold of a rule could not be written");
+        }
     }
     if all_held
         && is_new
@@ -164,9 +167,9 @@ async fn wake(lane: &Lane, shared: &Shared) -> Result<(), DatabaseError> {
 /// Follows what stands in the database, and lifts the holds of credentials that were replaced.
 pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
     // What begins while the record is read is not in it yet.
-    let on_record: Vec<bool> = lanes
+    let on_record: Vec<(bool, BTreeSet<String>)> = lanes
         .iter()
-        .map(|lane| lane.gate().is_on_record())
+        .map(|lane| (lane.gate().is_on_record(), lane.rules().on_record()))
         .collect();
     let rows = shared.database.query(HOLDS, &[]).await?;
     let mut holds: HashMap<String, (DateTime<Utc>, Option<String>)> = HashMap::new();
@@ -183,9 +186,9 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
             .or_default()
             .insert(row.try_get("rule")?, row.try_get("probe_at")?);
     }
-    for (lane, was_on_record) in lanes.iter().zip(on_record) {
+    for (lane, (was_on_record, rules_on_record)) in lanes.iter().zip(on_record) {
         let held = rules.remove(&lane.destination.name).unwrap_or_default();
-        let is_lifted = lane.rules().follow(held);
+        let is_lifted = lane.rules().follow(&rules_on_record, held);
         if is_lifted {
             // Somebody lifted it; until now this worker has put its deliveries back.
             wake(lane, shared).await?;

@@ -3,7 +3,7 @@
 //! Pure: the clock is passed in. When a rule's time comes, one request goes out as a probe, and its answer lifts the hold
 //! or prolongs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,29 +16,53 @@ const PROBE_TAKES: Duration = Duration::from_secs(60);
 /// The held rules of one destination, in this worker.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
-    held: BTreeMap<String, DateTime<Utc>>,
+    held: BTreeMap<String, Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    until: DateTime<Utc>,
+    /// Whether the hold stands in the database as well: only then does its absence there mean that it is over.
+    is_on_record: bool,
 }
 
 impl Rules {
     /// Until when the lot's rule must be left alone; nothing when it may be sent to.
     pub(super) fn look(&self, lot: &Lot, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let until = self.held.get(lot.rule.as_ref()?)?;
-        (*until > now).then_some(*until)
+        let until = self.held.get(lot.rule.as_ref()?)?.until;
+        (until > now).then_some(until)
     }
 
     /// The same, for a request that goes out now: if it is a probe, others wait for its answer.
     pub(super) fn ask(&mut self, lot: &Lot, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let until = self.held.get_mut(lot.rule.as_ref()?)?;
-        if *until > now {
-            return Some(*until);
+        let held = self.held.get_mut(lot.rule.as_ref()?)?;
+        if held.until > now {
+            return Some(held.until);
         }
-        *until = now + PROBE_TAKES;
+        held.until = now + PROBE_TAKES;
         None
     }
 
     /// Holds a rule; whether it was not held before.
     pub(super) fn hold(&mut self, rule: &str, until: DateTime<Utc>) -> bool {
-        self.held.insert(rule.to_owned(), until).is_none()
+        let held = Held {
+            until,
+            is_on_record: false,
+        };
+        self.held.insert(rule.to_owned(), held).is_none()
+    }
+
+    /// The hold of a rule was written down.
+    pub(super) fn recorded(&mut self, rule: &str) {
+        if let Some(held) = self.held.get_mut(rule) {
+            held.is_on_record = true;
+        }
+    }
+
+    /// The rules whose hold was written down.
+    pub(super) fn on_record(&self) -> BTreeSet<String> {
+        let recorded = self.held.iter().filter(|(_, held)| held.is_on_record);
+        recorded.map(|(rule, _)| rule.clone()).collect()
     }
 
     /// Lifts the hold of a rule; whether there was one.
@@ -51,13 +75,25 @@ impl Rules {
         !self.held.is_empty() && rules.all(|rule| self.held.contains_key(rule))
     }
 
-    /// Takes over what stands in the database. A probe under way stays one. Says whether some hold was lifted there.
-    pub(super) fn follow(&mut self, holds: BTreeMap<String, DateTime<Utc>>) -> bool {
-        let before = std::mem::take(&mut self.held);
-        let is_lifted = before.keys().any(|rule| !holds.contains_key(rule));
+    /// Takes over what stands in the database. A probe under way stays one. What begins while the record is read is not in
+    /// it yet, so only what was on record before (`before`) can have been lifted. Says whether some was.
+    pub(super) fn follow(
+        &mut self,
+        before: &BTreeSet<String>,
+        holds: BTreeMap<String, DateTime<Utc>>,
+    ) -> bool {
+        let known = self.held.len();
+        self.held.retain(|rule, held| {
+            holds.contains_key(rule) || !held.is_on_record || !before.contains(rule)
+        });
+        let is_lifted = self.held.len() < known;
         for (rule, until) in holds {
-            let until = before.get(&rule).map_or(until, |own| until.max(*own));
-            self.held.insert(rule, until);
+            let own = self.held.get(&rule).map(|held| held.until);
+            let held = Held {
+                until: own.map_or(until, |own| own.max(until)),
+                is_on_record: true,
+            };
+            self.held.insert(rule, held);
         }
         is_lifted
     }
@@ -96,12 +132,27 @@ mod tests {
         rules.hold("1", at(300));
         assert_eq!(rules.ask(&lot("1"), at(300)), None, "the probe");
         assert_eq!(rules.ask(&lot("1"), at(301)), Some(at(360)));
-        assert!(!rules.follow(BTreeMap::from([("1".to_owned(), at(300))])));
+        let held = BTreeMap::from([("1".to_owned(), at(300))]);
+        assert!(!rules.follow(&BTreeSet::new(), held));
         assert_eq!(rules.look(&lot("1"), at(301)), Some(at(360)));
         assert!(rules.lift("1"));
         assert_eq!(rules.ask(&lot("1"), at(302)), None);
         rules.hold("2", at(300));
-        assert!(rules.follow(BTreeMap::new()));
+        rules.recorded("2");
+        assert!(rules.follow(&rules.on_record(), BTreeMap::new()));
         assert_eq!(rules.ask(&lot("2"), at(0)), None, "lifted elsewhere");
+    }
+
+    #[test]
+    fn a_hold_that_begins_while_the_record_is_read_stays() {
+        let mut rules = Rules::default();
+        let before = rules.on_record();
+        rules.hold("1", at(300));
+        rules.recorded("1");
+        assert!(!rules.follow(&before, BTreeMap::new()));
+        let before = rules.on_record();
+        rules.hold("1", at(600));
+        assert!(!rules.follow(&before, BTreeMap::new()), "held anew");
+        assert_eq!(rules.look(&lot("1"), at(0)), Some(at(600)));
     }
 }

@@ -63,7 +63,7 @@ async fn a_rule_that_is_off_holds_its_events_and_no_others() {
 
     // A probe every five minutes; when the rule is on again, all go.
     rig.pass(TimeDelta::minutes(6));
-    rig.until("(select max(tries) from conversion_outbox.delivery) >= 2")
+    rig.until("exists (select from conversion_outbox.delivery where tries = 2 and reason = 'rule_held' and intent_at is null)")
         .await;
     rules(&rig, true, true);
     rig.pass(TimeDelta::minutes(6));
