@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::Unsendable;
 use crate::config::read::Reader;
 use crate::consent::{Choice, Kind, Permit, Signal};
-use crate::conversion::{Adjusted, Clicks, Conversion};
+use crate::conversion::{Adjusted, Clicks};
 use crate::identity::Plain;
 use crate::money::Money;
 use crate::original::Left;
 
 pub(super) mod answer;
+mod cart;
 pub mod probe;
+
+pub use cart::Merchant;
+pub(super) use cart::{CartKeys, cart};
 
 /// Google uses what it gets for advertising, and click ids come from advertising storage on the device. Sending what
 /// `ad_user_data` refuses is not left to Google's own consent fields: it does not leave at all.
@@ -124,81 +128,6 @@ pub(super) fn left<'a>(original: &Adjusted<'a>) -> Result<Option<&'a Money>, Uns
         Left::Nothing => Ok(None),
         Left::Unknown => Err(Unsendable::Invalid("value")),
     }
-}
-
-/// The shop in Merchant Center whose products carts name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Merchant {
-    /// Its id: digits.
-    pub id: String,
-    /// Which feed; the Google Ads API takes a country's code only.
-    pub feed_label: Option<String>,
-    /// The feed's language, ISO 639-1.
-    pub feed_language: Option<String>,
-}
-
-impl Merchant {
-    /// Reads `merchant_id`, `merchant_feed_label` and `merchant_feed_language`.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Merchant> {
-        let id = reader.text_where(
-            "merchant_id",
-            is_account,
-            "must be digits only",
-            "copy the id from Merchant Center, in quotes",
-        );
-        let mut text = |key| {
-            let rule = "must not be empty";
-            reader.text_where(key, |text| !text.is_empty(), rule, "leave it out")
-        };
-        let feed_label = text("merchant_feed_label");
-        let feed_language = text("merchant_feed_language");
-        for key in ["merchant_feed_label", "merchant_feed_language"] {
-            if reader.has(key) && !reader.has("merchant_id") {
-                reader.fault(key, "needs merchant_id", "add merchant_id, or leave it out");
-            }
-        }
-        Some(Merchant {
-            id: id?,
-            feed_label,
-            feed_language,
-        })
-    }
-}
-
-/// A line of a cart.
-pub(super) struct Line {
-    /// The product's id in the feed.
-    pub id: String,
-    /// How many; nothing unless it is a whole number.
-    pub quantity: Option<u32>,
-    /// Of one.
-    pub price: Option<Number>,
-}
-
-/// The lines of a conversion's cart. Empty where Google takes none: with `gbraid` or `wbraid` it warns and drops it
-/// (`WARNING_REASON_CART_DATA_NOT_SUPPORTED_WITH_GBRAID_OR_WBRAID`).
-pub(super) fn lines(conversion: &Conversion<'_>) -> Vec<Line> {
-    match click(&conversion.clicks) {
-        Some(("gbraid" | "wbraid", _)) => Vec::new(),
-        _ => conversion.items().filter_map(line).collect(),
-    }
-}
-
-fn line(item: &Map<String, Value>) -> Option<Line> {
-    let id = match item.get("id")? {
-        Value::String(id) if !id.is_empty() => id.clone(),
-        Value::Number(id) => id.to_string(),
-        _ => return None,
-    };
-    let quantity = item.get("quantity").and_then(Value::as_u64);
-    Some(Line {
-        id,
-        quantity: quantity.and_then(|count| i32::try_from(count).ok()?.try_into().ok()),
-        price: match item.get("price") {
-            Some(Value::Number(price)) => Some(price.clone()),
-            _ => None,
-        },
-    })
 }
 
 fn is_digits(text: &str) -> bool {

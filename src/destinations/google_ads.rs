@@ -136,7 +136,7 @@ fn click(
     if let Some(cart) = settings
         .merchant
         .as_ref()
-        .and_then(|merchant| cart(merchant, conversion))
+        .and_then(|merchant| google::cart(merchant, conversion, &CART))
     {
         insert("cartData", cart);
     }
@@ -195,38 +195,12 @@ fn user_identifiers(person: &Identity) -> Vec<Value> {
         .collect()
 }
 
-/// `cartData`; nothing without a line that has a product.
-fn cart(merchant: &Merchant, conversion: &Conversion<'_>) -> Option<Value> {
-    let lines: Vec<Value> = google::lines(conversion)
-        .into_iter()
-        .map(|line| {
-            let mut item = Map::new();
-            item.insert("productId".into(), line.id.into());
-            if let Some(quantity) = line.quantity {
-                item.insert("quantity".into(), quantity.into());
-            }
-            if let Some(price) = line.price {
-                item.insert("unitPrice".into(), price.into());
-            }
-            Value::Object(item)
-        })
-        .collect();
-    if lines.is_empty() {
-        return None;
-    }
-    let mut cart = Map::new();
-    cart.insert("merchantId".into(), merchant.id.as_str().into());
-    for (key, value) in [
-        ("feedCountryCode", &merchant.feed_label),
-        ("feedLanguageCode", &merchant.feed_language),
-    ] {
-        if let Some(value) = value {
-            cart.insert(key.into(), value.as_str().into());
-        }
-    }
-    cart.insert("items".into(), lines.into());
-    Some(Value::Object(cart))
-}
+/// What this API calls the parts of a cart.
+const CART: google::CartKeys = google::CartKeys {
+    product: "productId",
+    feed_label: "feedCountryCode",
+    feed_language: "feedLanguageCode",
+};
 
 /// `yyyy-mm-dd hh:mm:ss+hh:mm`, in UTC. No `T`, no `Z`, no fraction.
 fn time(time: DateTime<Utc>) -> String {

@@ -96,7 +96,7 @@ pub fn item(settings: &Settings, conversion: &Conversion<'_>) -> Result<Item, Un
     }
     // The items of a refund are what came back, not what was bought.
     if let (Some(merchant), None) = (&settings.merchant, change)
-        && let Some(cart) = cart(merchant, conversion)
+        && let Some(cart) = google::cart(merchant, conversion, &CART)
     {
         insert("cartData", cart);
     }
@@ -255,38 +255,12 @@ fn event_source(
     })
 }
 
-/// `cartData`; nothing without a line that has a product.
-fn cart(merchant: &Merchant, conversion: &Conversion<'_>) -> Option<Value> {
-    let lines: Vec<Value> = google::lines(conversion)
-        .into_iter()
-        .map(|line| {
-            let mut item = Map::new();
-            item.insert("merchantProductId".into(), line.id.into());
-            if let Some(quantity) = line.quantity {
-                item.insert("quantity".into(), quantity.into());
-            }
-            if let Some(price) = line.price {
-                item.insert("unitPrice".into(), price.into());
-            }
-            Value::Object(item)
-        })
-        .collect();
-    if lines.is_empty() {
-        return None;
-    }
-    let mut cart = Map::new();
-    cart.insert("merchantId".into(), merchant.id.as_str().into());
-    for (key, value) in [
-        ("merchantFeedLabel", &merchant.feed_label),
-        ("merchantFeedLanguageCode", &merchant.feed_language),
-    ] {
-        if let Some(value) = value {
-            cart.insert(key.into(), value.as_str().into());
-        }
-    }
-    cart.insert("items".into(), lines.into());
-    Some(Value::Object(cart))
-}
+/// What this API calls the parts of a cart.
+const CART: google::CartKeys = google::CartKeys {
+    product: "merchantProductId",
+    feed_label: "merchantFeedLabel",
+    feed_language: "merchantFeedLanguageCode",
+};
 
 /// RFC 3339 in UTC. Numbers are refused.
 fn timestamp(time: DateTime<Utc>) -> String {
