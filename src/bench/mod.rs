@@ -124,14 +124,15 @@ impl Bench {
         let sandbox = self.sandbox.url();
         let mut text =
             format!("[database]\nurl = {{ file = \"{folder}/database.url\" }}\npool_size = 8\n");
-        for name in destinations {
+        // Each is an account of its own, or one event would be told twice to the same.
+        for (account, name) in destinations.iter().enumerate() {
             let own = if META.contains(name) {
                 format!(
-                    "platform = \"meta\"\ndataset_id = \"1\"\naccess_token = {{ file = \"{folder}/secret\" }}"
+                    "platform = \"meta\"\ndataset_id = \"1{account}\"\naccess_token = {{ file = \"{folder}/secret\" }}"
                 )
             } else {
                 format!(
-                    "platform = \"ga4\"\nmeasurement_id = \"G-BENCH\"\napi_secret = {{ file = \"{folder}/secret\" }}\nconcurrency = 16"
+                    "platform = \"ga4\"\nmeasurement_id = \"G-BENCH{account}\"\napi_secret = {{ file = \"{folder}/secret\" }}\nconcurrency = 16"
                 )
             };
             text.push_str(&format!(
