@@ -47,8 +47,8 @@ pub struct Ticket {
 pub struct Claimed {
     /// The right to settle it.
     pub ticket: Ticket,
-    /// Its last holder let the lease run out.
-    pub is_rescued: bool,
+    /// When the lease of its last holder ran out, if one did not come back: what that worker sent by then, nobody knows.
+    pub lost_at: Option<DateTime<Utc>>,
     /// The event, or what is wrong with its row.
     pub event: Result<Arc<OutboxEvent>, EventFault>,
     /// Withdrawals and the adjusted event.
@@ -207,7 +207,7 @@ fn claimed(
             is_fresh,
             expires_at,
         },
-        is_rescued: row.try_get("rescued")?,
+        lost_at: row.try_get("lost_at")?,
         event: event(row)?.map(Arc::new),
         around: surroundings(row)?,
         done: if is_fresh {

@@ -19,6 +19,7 @@ use crate::outcome::{Reason, State};
 use adjustment::Role;
 
 mod adjustment;
+pub mod lost;
 mod route;
 
 /// What the database knows of an event beside its row.

@@ -5,7 +5,7 @@
 -- $4 timestamptz  the time, or null for the database's own clock
 -- $5 float8       what counts as soon, seconds
 with expiring as materialized (
-  select ctid, event_no, lease_until is not null as rescued
+  select ctid, event_no, lease_until as lost_at
     from conversion_outbox.delivery
    where destination = $1 and state = 'pending' and expires_at < coalesce($4, now()) + make_interval(secs => $5)
      and due_at <= coalesce($4, now())
@@ -15,7 +15,7 @@ with expiring as materialized (
      for update skip locked
 ),
 others as materialized (
-  select ctid, event_no, lease_until is not null as rescued
+  select ctid, event_no, lease_until as lost_at
     from conversion_outbox.delivery
    where destination = $1 and state = 'pending' and due_at <= coalesce($4, now())
      and (lease_until is null or lease_until < coalesce($4, now()))
@@ -37,7 +37,7 @@ update conversion_outbox.delivery d
  cross join lateral conversion_outbox.reversals_of(e.event_id) r
  where d.ctid = any (array(select ctid from due)) and d.event_no = due.event_no
 returning
-  d.claim_no, due.rescued,
+  d.claim_no, due.lost_at,
   d.tries, d.attempts,
   -- Limits on one kind of answer count that kind: a hold or a throttle in between is none of it.
   (select count(*)::smallint from conversion_outbox.attempt a

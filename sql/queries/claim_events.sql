@@ -6,7 +6,7 @@
 -- The limit stands in a cte: in a nested loop it could be run again and claim more than it says. The rows are locked, so
 -- their place (ctid) stands: reached by it, a claim costs the same however long the queue is.
 with due as materialized (
-  select ctid, event_no, lease_until is not null as rescued
+  select ctid, event_no, case when not set_aside then lease_until end as lost_at
     from conversion_outbox.queue
    where event_no > $1 and (lease_until is null or lease_until < coalesce($4, now()))
    order by event_no
@@ -14,7 +14,7 @@ with due as materialized (
      for update skip locked
 )
 update conversion_outbox.queue q
-   set claim_no = q.claim_no + 1,
+   set claim_no = q.claim_no + 1, set_aside = false,
        lease_until = coalesce($4, now()) + make_interval(secs => $3)
   from due
   join conversion_outbox.event e using (event_no)
@@ -23,7 +23,7 @@ update conversion_outbox.queue q
  cross join lateral conversion_outbox.reversals_of(e.event_id) r
  where q.ctid = any (array(select ctid from due)) and q.event_no = due.event_no
 returning
-  q.claim_no, due.rescued,
+  q.claim_no, due.lost_at,
   -- After a rescue some destinations may be done already.
   case when q.claim_no > 1
     then (select array_agg(d.destination) from conversion_outbox.delivery d where d.event_no = q.event_no)

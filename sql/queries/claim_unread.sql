@@ -9,7 +9,7 @@ with due as materialized (
      for update skip locked
 )
 update conversion_outbox.queue q
-   set claim_no = q.claim_no + 1,
+   set claim_no = q.claim_no + 1, set_aside = false,
        lease_until = coalesce($3, now()) + make_interval(secs => $2)
  where q.ctid = any (array(select ctid from due))
 returning q.event_no, q.claim_no

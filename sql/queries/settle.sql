@@ -40,7 +40,7 @@ closed as (
 ),
 set_aside as (
   update conversion_outbox.queue q
-     set lease_until = now() + make_interval(secs => least(10 * 2 ^ least(q.claim_no, 6), 600))
+     set lease_until = now() + make_interval(secs => least(10 * 2 ^ least(q.claim_no, 6), 600)), set_aside = true
     from finished f
    where q.event_no = f.event_no and q.claim_no = f.claim_no and f.event_no in (select u.event_no from unserved u)
   returning q.event_no, q.claim_no

@@ -227,7 +227,7 @@ async fn fan_out(
         shared
             .report(Message::Opened(claimed.ticket, open.len(), place))
             .await;
-        if let (Ok(event), false) = (&claimed.event, claimed.is_rescued) {
+        if let (Ok(event), 1) = (&claimed.event, claimed.ticket.claim_no) {
             shared.metrics.covered(&event.event_name, &coverage(event));
         }
         for lane in open {
@@ -252,19 +252,28 @@ async fn hand_to(lane: &Lane, claimed: &Claimed, shared: &Shared) {
         }
     };
     let now = shared.clock.now();
+    let (destination, code) = (&lane.destination, shared.calling_code);
     // Whatever an event holds, it must not stop the others: a panic is this delivery's own end.
-    let decision = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        decide::decide(
-            event,
-            &claimed.around,
-            &lane.destination,
-            shared.calling_code,
-            &claimed.prior,
-            now,
-        )
+    let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let (around, prior) = (&claimed.around, &claimed.prior);
+        let lost = claimed.lost_at.and_then(|at| {
+            let sent = decide::lost::may_have_left(event, around, destination, code, prior, at)?;
+            Some((sent, at))
+        });
+        match lost {
+            Some(lost) => Err(lost),
+            None => Ok(decide::decide(event, around, destination, code, prior, now)),
+        }
     }))
-    .unwrap_or(Decision::End(State::Rejected, Reason::Defect, None));
-    lane.take(shared, claimed, event, decision).await;
+    .unwrap_or(Ok(Decision::End(State::Rejected, Reason::Defect, None)));
+    match decided {
+        Ok(decision) => lane.take(shared, claimed, event, decision).await,
+        // First it is written down that it may have arrived; whatever follows is decided knowing that.
+        Err((sendable, lost_at)) => {
+            let doubt = lane.in_doubt(claimed, event, sendable, lost_at, shared);
+            shared.report(Message::Settled(doubt)).await;
+        }
+    }
 }
 
 /// Where to look next.
@@ -337,7 +346,7 @@ async fn is_over(stop: &mut watch::Receiver<bool>, pause: Duration) -> bool {
 }
 
 fn count_rescues(claimed: &[Claimed], shared: &Shared) {
-    let rescued = claimed.iter().filter(|claimed| claimed.is_rescued).count();
+    let rescued = claimed.iter().filter(|one| one.lost_at.is_some()).count();
     if rescued > 0 {
         shared.metrics.lease_expired(rescued as u64);
         tracing::warn!(rescued, "took over work whose lease had run out");

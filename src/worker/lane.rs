@@ -21,7 +21,7 @@ use crate::config::destination::DestinationConfig;
 use crate::config::secret::SecretError;
 use crate::decide::{self, Decision, Prior, Sendable};
 use crate::event::OutboxEvent;
-use crate::outcome::{Reason, State};
+use crate::outcome::{Outcome, Reason, State};
 use crate::resolve::Limits;
 use crate::retry::Schedule;
 use crate::settle::{Settlement, Try};
@@ -32,6 +32,9 @@ const JOBS_MAX: usize = 5000;
 
 /// How long a request is thought to take until one has been seen.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
+
+/// What is known of a try whose worker never came back to tell.
+const LEASE_LOST: &str = "lease_lost";
 
 /// One destination at work.
 #[derive(Debug)]
@@ -168,6 +171,42 @@ impl Lane {
             settled_at: Some(now),
             error_code: Some(column.to_owned()),
             ..self.untouched(ticket, None, &Prior::default())
+        }
+    }
+
+    /// What the former holder of the claim may have sent before it was lost: a try without an answer, and due again at once.
+    pub(super) fn in_doubt(
+        &self,
+        claimed: &Claimed,
+        event: &Arc<OutboxEvent>,
+        sendable: Sendable,
+        lost_at: DateTime<Utc>,
+        shared: &Shared,
+    ) -> Settlement {
+        let untouched = self.untouched(claimed.ticket, Some(event), &claimed.prior);
+        self.metrics.attempted(Outcome::Ambiguous.as_str(), 1);
+        Settlement {
+            reason: Some(Reason::NoAnswer),
+            due_at: Some(shared.clock.now()),
+            expires_at: decide::expires_at(event, &claimed.around, &self.destination),
+            tries: untouched.tries.saturating_add(1),
+            // No earlier than its claim began.
+            first_tried_at: untouched
+                .first_tried_at
+                .or(Some(lost_at - shared.worker.lease)),
+            error_code: Some(LEASE_LOST.to_owned()),
+            permit: Some(sendable.permit),
+            log: vec![Try {
+                outcome: Outcome::Ambiguous.as_str(),
+                is_counted: false,
+                tried_at: lost_at,
+                duration_ms: 0,
+                response_code: None,
+                error_code: Some(LEASE_LOST.to_owned()),
+                payload_hash: sendable.item.hash,
+                trace_id: None,
+            }],
+            ..untouched
         }
     }
 

@@ -144,6 +144,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     if opened.is_empty() {
         return Err(StartError::NoDestination);
     }
+    worker.clock.follow(&worker.database).await?;
     register(&worker.database, &config.destinations).await?;
     tokio::task::spawn_blocking(crate::identity::warm_up)
         .await

@@ -28,6 +28,9 @@ pub(super) async fn run(
 ) {
     let mut told_on = None;
     loop {
+        if let Err(error) = shared.clock.follow(&shared.database).await {
+            tracing::warn!(%error, "the database's clock could not be read");
+        }
         let today = shared.clock.now().date_naive();
         if told_on != Some(today) {
             told_on = Some(today);

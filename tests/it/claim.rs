@@ -25,7 +25,10 @@ async fn two_claimers_never_hold_the_same_event() {
         );
         for claimed in mine.iter().chain(&yours) {
             assert!(held.insert(claimed.ticket.event_no), "held twice");
-            assert_eq!((claimed.ticket.claim_no, claimed.is_rescued), (1, false));
+            assert_eq!(
+                (claimed.ticket.claim_no, claimed.lost_at.is_some()),
+                (1, false)
+            );
         }
     }
     assert!(claim_events(&one, 7, 0).await.is_empty());
@@ -42,7 +45,7 @@ async fn a_lease_that_ran_out_is_claimed_again_under_a_higher_number() {
         "held to its last second"
     );
     let second = claim_one(&worker, 61).await;
-    assert!(second.is_rescued);
+    assert!(second.lost_at.is_some());
     assert_eq!(second.ticket.claim_no, first.ticket.claim_no + 1);
     assert_eq!(second.done, Vec::<String>::new());
 }
@@ -113,7 +116,7 @@ async fn an_intent_survives_a_crash_and_a_release() {
         .await
         .pop()
         .expect("the lease has run out");
-    assert!(found.is_rescued);
+    assert!(found.lost_at.is_some());
     assert_eq!(found.prior.intent_at, Some(at(1)));
     assert_eq!((found.prior.tries, found.prior.attempts), (1, 0));
     assert_eq!(found.prior.payload_hash, Some([7; 32]));
@@ -163,7 +166,7 @@ async fn a_release_needs_the_current_claim() {
     assert_eq!(release(&worker, &[(old, to())]).await.expect("answered"), 0);
     assert_eq!(release(&worker, &[(new, to())]).await.expect("answered"), 1);
     let back = claim_one(&worker, 62).await;
-    assert_eq!((back.ticket.claim_no, back.is_rescued), (3, false));
+    assert_eq!((back.ticket.claim_no, back.lost_at.is_some()), (3, false));
     settle(&worker, &[failed(back.ticket, 1, 70)], &[], 0)
         .await
         .expect("settled");
@@ -179,7 +182,7 @@ async fn a_release_needs_the_current_claim() {
         release(&worker, &[(later, to())]).await.expect("answered"),
         1
     );
-    assert!(!claim_due(&worker, 201).await.remove(0).is_rescued);
+    assert!(claim_due(&worker, 201).await.remove(0).lost_at.is_none());
 }
 
 #[tokio::test]

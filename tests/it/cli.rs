@@ -315,7 +315,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     );
     assert_eq!(
         (said.code, said.out.lines().count()),
-        (0, 9),
+        (0, 12),
         "{}",
         said.err
     );
@@ -323,8 +323,8 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     let steps: Value =
         serde_json::from_str(&run(&["migrate", "status", "--json"]).out).expect("json");
     assert_eq!(
-        (&steps[8]["version"], &steps[8]["state"]),
-        (&json!(9), &json!("applied"))
+        (&steps[11]["version"], &steps[11]["state"]),
+        (&json!(12), &json!("applied"))
     );
     assert_eq!(run(&["status"]).code, 0);
 

@@ -28,6 +28,9 @@ pub const MIGRATIONS: &[Migration] = migrations![
     7 "0007_grants",
     8 "0008_adjustments",
     9 "0009_late_answers",
+    10 "0010_operations",
+    11 "0011_limits",
+    12 "0012_privacy",
 ];
 
 /// How long a statement of a migration may wait for a lock, and with it everybody who comes after it.

@@ -221,12 +221,12 @@ async fn a_worker_killed_with_a_refund_in_its_hands_takes_it_back_once() {
     rig.pass(TimeDelta::minutes(2));
     let second = rig.work_with(setup);
     // The first refund is confirmed, then the second one goes, and is confirmed.
-    for _ in 0..3 {
-        rig.until("not exists (select from conversion_outbox.queue)")
-            .await;
-        rig.pass(TimeDelta::minutes(45));
-        rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
-            .await;
+    for n in 1..=2 {
+        let refund = format!("o-1_refund_{n}");
+        for state in ["sent", "accepted"] {
+            rig.until_state("google_data_manager", &refund, state).await;
+            rig.pass(TimeDelta::minutes(45));
+        }
     }
     rig.until_final().await;
     for (platform, action) in [

@@ -2,9 +2,11 @@
 
 mod accounts;
 mod canary;
+mod clock;
 mod consent;
 mod crash;
 mod delivered;
+mod doubt;
 mod google;
 mod host_database;
 mod hostile;

@@ -1,0 +1,2 @@
+-- Retention, suppression and proof.
+set local role conversion_outbox_owner;
