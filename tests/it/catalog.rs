@@ -115,3 +115,30 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 fn read(file: &Path) -> String {
     fs::read_to_string(file).expect("readable")
 }
+
+/// The names between backquotes in the last column of every table of a page.
+fn named_tests(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next())
+        .flat_map(|shown_by| shown_by.split('`').skip(1).step_by(2))
+        .collect()
+}
+
+#[test]
+fn every_promise_of_the_table_of_faults_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/faults.md")).expect("the table of faults");
+    let named = named_tests(&page);
+    assert!(named.len() > 30, "the table was read");
+    for name in named {
+        let path = root.join("tests/it").join(name.replace("::", "/"));
+        let is_module = path.with_extension("rs").is_file() || path.is_dir();
+        let (module, test) = name.rsplit_once("::").unwrap_or((name, ""));
+        let file = root.join("tests/it").join(module.replace("::", "/"));
+        let texts = [file.with_extension("rs"), file.join("mod.rs")];
+        let is_test = texts.iter().any(|text| {
+            fs::read_to_string(text).is_ok_and(|text| text.contains(&format!("fn {test}()")))
+        });
+        assert!(is_module || is_test, "no test is called {name}");
+    }
+}
