@@ -220,7 +220,7 @@ fn claimed(
     })
 }
 
-fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
+pub(crate) fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
     Ok(Prior {
         tries: row.try_get("tries")?,
         attempts: row.try_get("attempts")?,
@@ -241,7 +241,7 @@ fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
     })
 }
 
-fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
+pub(crate) fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
     let withdrawn = row
         .try_get::<_, Option<Vec<String>>>("withdrawn")?
         .unwrap_or_default();
@@ -265,7 +265,7 @@ fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
 
 /// The event of a row. Columns whose content may be more than can be read (JSON nested too deeply, a time beyond the
 /// calendar) are this row's own fault and fail no other.
-fn event(row: &Row) -> Result<Result<OutboxEvent, EventFault>, tokio_postgres::Error> {
+pub(crate) fn event(row: &Row) -> Result<Result<OutboxEvent, EventFault>, tokio_postgres::Error> {
     let columns = Columns {
         event_no: row.try_get("event_no")?,
         event_id: row.try_get("event_id")?,

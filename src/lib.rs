@@ -31,6 +31,7 @@ pub mod worker;
 pub mod db;
 pub mod doctor;
 pub mod preview;
+pub mod replay;
 pub mod telemetry;
 
 pub mod cli;

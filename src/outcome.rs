@@ -126,6 +126,10 @@ words! {
         AgeUsedUp = "age_used_up",
         /// The person was erased.
         Erased = "erased",
+        /// An operator ended it.
+        ByOperator = "by_operator",
+        /// An operator asked for it again.
+        Replayed = "replayed",
         /// The platform failed; tried again later.
         Retry = "retry",
         /// The platform throttles.

@@ -31,6 +31,19 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// One destination's platform alone.
+    pub(super) fn test(destination: String, json: bool) -> Args {
+        Args {
+            online: true,
+            destination: Some(destination),
+            no_database: true,
+            send_test: false,
+            json,
+        }
+    }
+}
+
 /// That something failed, and what it is the fault of. What it was is printed already.
 #[derive(Debug, Error)]
 #[error("{failed} of {looked_at} checks failed")]

@@ -2,11 +2,15 @@
 //!
 //! Data goes to standard output, messages to standard error. Secrets are never arguments: other users of a machine see them.
 
+mod again;
 pub mod check;
 mod completions;
+mod dead_letters;
 mod destinations;
 pub mod doctor;
+mod events;
 mod healthcheck;
+mod life;
 mod migrate;
 mod output;
 mod preview;
@@ -71,6 +75,12 @@ enum Command {
     Preview(preview::Args),
     /// Show destinations, their backlog, holds and totals.
     Status(status::Args),
+    /// Commands about events.
+    #[command(subcommand)]
+    Events(events::Command),
+    /// What ended badly: look at it, send it again, or end it.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Commands about destinations.
     #[command(subcommand)]
     Destinations(destinations::Command),
@@ -124,6 +134,8 @@ impl Cli {
             }
             Command::Preview(args) => preview::run(&args, &file),
             Command::Status(args) => status::run(&args, &file),
+            Command::Events(command) => events::run(command, &file),
+            Command::DeadLetters(command) => dead_letters::run(command, &file),
             Command::Destinations(command) => destinations::run(command, &file),
             Command::Doctor(args) => doctor::run(&args, &file),
             Command::Healthcheck(args) => healthcheck::run(&args, &file),

@@ -14,7 +14,7 @@ const STATUS: &str = include_str!("../../sql/queries/destination_status.sql");
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print `{"schema_version", "destinations": [{"name", "platform", "state": "enabled" | "held" | "disabled", "hold":
-    /// null | {"reason", "code", "advice", "since", "probe_at"}, "pending", "due", "retrying", "oldest_due_age_seconds",
+    /// null | {"reason", "code", "advice", "since", "probe_at": null for a pause}, "pending", "due", "retrying", "oldest_due_age_seconds",
     /// "oldest_pending_age_seconds", "expiring", "unconfirmed_requests", "held_rules": [{"rule", "code", "advice", "since",
     /// "probe_at"}], "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits; expiring are those that
     /// the platform takes for less than a day.
@@ -51,7 +51,8 @@ struct Held {
     code: Option<String>,
     advice: Option<String>,
     since: DateTime<Utc>,
-    probe_at: DateTime<Utc>,
+    /// Nothing for a pause, which only a person ends.
+    probe_at: Option<DateTime<Utc>>,
 }
 
 pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
@@ -111,13 +112,16 @@ impl Standing {
         let totals: Value = row.try_get("totals")?;
         let hold = match row.try_get::<_, Option<String>>("hold_reason")? {
             None => None,
-            Some(reason) => Some(Held {
-                reason,
-                code: row.try_get("hold_code")?,
-                advice: row.try_get("hold_advice")?,
-                since: row.try_get("held_since")?,
-                probe_at: row.try_get("probe_at")?,
-            }),
+            Some(reason) => {
+                let is_paused = reason == "paused";
+                Some(Held {
+                    reason,
+                    code: row.try_get("hold_code")?,
+                    advice: row.try_get("hold_advice")?,
+                    since: row.try_get("held_since")?,
+                    probe_at: Some(row.try_get("probe_at")?).filter(|_| !is_paused),
+                })
+            }
         };
         Ok(Standing {
             name: row.try_get("destination")?,
@@ -154,7 +158,7 @@ impl Standing {
         let hold = self.hold.as_ref().map(|hold| {
             json!({
                 "reason": hold.reason, "code": hold.code, "advice": hold.advice,
-                "since": time(hold.since), "probe_at": time(hold.probe_at),
+                "since": time(hold.since), "probe_at": hold.probe_at.map(time),
             })
         });
         let seconds = |age: Option<f64>| age.map(|age| age.max(0.0).round() as u64);
@@ -220,8 +224,15 @@ impl Standing {
             .unwrap_or_default();
         let advice = hold.advice.as_deref().unwrap_or("see the worker's log");
         let since = hold.since.format("%F %T UTC");
+        let next = match hold.probe_at {
+            Some(at) => format!("; tried with one event at {}", at.format("%F %T UTC")),
+            None => format!(
+                "; until `conversion-outbox destinations resume {}`",
+                self.name
+            ),
+        };
         Some(format!(
-            "{} is held since {since} ({}{code}): {advice}\n",
+            "{} is held since {since} ({}{code}): {advice}{next}\n",
             self.name, hold.reason
         ))
     }

@@ -136,6 +136,17 @@ impl Gate {
         });
     }
 
+    /// The record says that nobody is to probe before then: another worker just did, or a person paused the destination.
+    pub fn put_off(&mut self, probe_at: DateTime<Utc>) {
+        if let Some(shut) = self
+            .shut
+            .as_mut()
+            .filter(|shut| shut.why == Reason::DestinationHeld)
+        {
+            shut.until = shut.until.max(probe_at);
+        }
+    }
+
     /// The hold was written down.
     pub fn recorded(&mut self) {
         self.is_on_record = self.is_held();

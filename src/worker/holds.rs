@@ -60,7 +60,13 @@ pub(super) async fn hold(
         (&fingerprint, Type::TEXT),
     ];
     match shared.database.query(HOLD, &params).await {
-        Ok(_) => lane.gate().recorded(),
+        Ok(rows) => {
+            let mut gate = lane.gate();
+            gate.recorded();
+            if let Some(Ok(probe_at)) = rows.first().map(|row| row.try_get("probe_at")) {
+                gate.put_off(probe_at);
+            }
+        }
         // Held in this worker all the same; the next answer tries to write it again.
         Err(error) => {
             tracing::warn!(destination = lane.destination.name, %error, "the hold could not be written");
@@ -207,6 +213,7 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
                         gate.hold(*probe_at);
                         lane.metrics.held(true);
                     }
+                    gate.put_off(*probe_at);
                     gate.recorded();
                 } else {
                     lane.gate().resume();

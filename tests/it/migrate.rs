@@ -166,7 +166,7 @@ async fn a_database_full_of_events_is_migrated_with_all_that_is_in_it() {
              = array[null, 1, 2, null]::integer[], 'numbers';
            assert has_function_privilege('conversion_outbox_privacy', 'conversion_outbox.erase_subject(text[], text)', 'execute'), 'privacy';
            assert not has_function_privilege('conversion_outbox_app', 'conversion_outbox.erase_subject(text[], text)', 'execute'), 'app';
-           assert has_function_privilege('conversion_outbox_operator', 'conversion_outbox.resume_destination(text, text)', 'execute'), 'operator';
+           assert has_function_privilege('conversion_outbox_operator', 'conversion_outbox.resume_destination(text, text, text)', 'execute'), 'operator';
          end $$",
     );
 }

@@ -12,6 +12,7 @@ mod host_database;
 mod hostile;
 mod lost_answers;
 mod once;
+mod operator;
 mod orders;
 mod outage;
 mod poison;

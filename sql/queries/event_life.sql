@@ -1,0 +1,3 @@
+-- One event's whole life.
+-- $1 text event_id
+select conversion_outbox.event_life($1) as life
