@@ -1,5 +1,6 @@
 -- Records, before the request, that these deliveries are about to be sent to a platform that does not deduplicate.
--- From here on the delivery row holds the lease: whoever finds it expired must not send again.
+-- From here on the delivery row holds the lease: whoever finds it expired must not send again. Asked once more with the same
+-- time, because the answer was lost, it gives the same answer.
 -- Fresh deliveries ($5 = 0) are fenced by the queue's claim number, waiting ones by their own.
 -- $1 bigint[] event_no   $2 text destination   $3 integer[] claim_no   $4 float8 lease, seconds
 -- $5 integer[] delivery's claim_no, 0 where there is no delivery row yet
@@ -20,12 +21,15 @@ fresh as (
   select w.event_no, $2, 'pending', 'sending', 1, 1, w.payload_hash, w.permit, $8, $8, $8, $8,
          coalesce($9, now()) + make_interval(secs => $4)
     from wanted w join held using (event_no)
-  on conflict (event_no, destination) do nothing
+  on conflict (event_no, destination) do update
+     set lease_until = excluded.lease_until
+   where delivery.state = 'pending' and delivery.claim_no = 1 and delivery.intent_at = excluded.intent_at
+     and delivery.payload_hash = excluded.payload_hash
   returning event_no, claim_no
 ),
 again as (
   update conversion_outbox.delivery d
-     set reason = 'sending', tries = least(d.tries::integer + 1, 32767), payload_hash = w.payload_hash, permit = w.permit, tried_at = $8,
+     set reason = 'sending', tries = case when d.intent_at = $8 then d.tries else least(d.tries::integer + 1, 32767) end, payload_hash = w.payload_hash, permit = w.permit, tried_at = $8,
          first_tried_at = coalesce(d.first_tried_at, $8), intent_at = $8,
          lease_until = coalesce($9, now()) + make_interval(secs => $4)
     from wanted w

@@ -25,6 +25,9 @@ use crate::telemetry::spans;
 /// What must be left of a lease beyond the time-out of the request: one settle, with room for a slow database.
 const SETTLE_MARGIN: Duration = Duration::from_secs(3);
 
+/// Between two tries to write an intent while the database is away.
+const INTENT_PAUSE: Duration = Duration::from_millis(300);
+
 /// Delivers a batch, whatever becomes of it: every job ends in exactly one message to the settler.
 pub(super) async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
     let pass = lane.gate().ask(shared.clock.now());
@@ -57,6 +60,13 @@ pub(super) async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
     if pass == Pass::Probe && !was_sent {
         lane.gate().after_nothing();
     }
+}
+
+/// Whether the leases of all of these outlast a pause and a request.
+fn is_time(lane: &Lane, jobs: &[Job]) -> bool {
+    let needed = INTENT_PAUSE + lane.destination.request_timeout + SETTLE_MARGIN;
+    let needed = tokio::time::Instant::now() + needed;
+    jobs.iter().all(|job| job.ticket.expires_at >= needed)
 }
 
 /// Keeps the jobs whose lease outlasts a request; the others go back at once, still ours to give.
@@ -103,15 +113,25 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
         })
         .collect();
     let (clock, now) = (shared.clock.for_database(), shared.clock.now());
-    let announced = settle::intend(
-        &shared.database,
-        &lane.destination.name,
-        &intents,
-        shared.worker.lease,
-        now,
-        clock,
-    )
-    .await;
+    let announced = loop {
+        let announced = settle::intend(
+            &shared.database,
+            &lane.destination.name,
+            &intents,
+            shared.worker.lease,
+            now,
+            clock,
+        )
+        .await;
+        match announced {
+            // It may have been written all the same: left alone, it would look like a request whose answer was lost.
+            Err(error) if !error.is_about_data() && is_time(lane, &careful) => {
+                tracing::warn!(destination = lane.destination.name, %error, "intents could not be written; trying again");
+                tokio::time::sleep(INTENT_PAUSE).await;
+            }
+            announced => break announced,
+        }
+    };
     match announced {
         Ok(tickets) => {
             for mut job in careful {

@@ -6,6 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -48,6 +49,12 @@ pub(super) async fn fresh(
     let mut wanted = batch;
     loop {
         shared.health.tick_claim_loop();
+        if shared.is_behind.load(Ordering::Relaxed) {
+            if is_over(&mut stop, pause).await {
+                return;
+            }
+            continue;
+        }
         let Some(free) = free_places(&places, wanted, &mut stop).await else {
             return;
         };
@@ -108,7 +115,11 @@ pub(super) async fn due(
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
-        let pause = match claim_due(&lanes, &shared).await {
+        let claimed = match shared.is_behind.load(Ordering::Relaxed) {
+            true => Ok(false),
+            false => claim_due(&lanes, &shared).await,
+        };
+        let pause = match claimed {
             Ok(true) => Duration::ZERO,
             Ok(false) => DUE_POLL,
             Err(error) => {

@@ -18,6 +18,7 @@ mod rules;
 mod settler;
 mod verdict;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -109,6 +110,9 @@ struct Shared {
     relation: Relation,
     /// Which slot of the running totals this worker counts in.
     slot: i16,
+    /// Whether the settler holds results that the database did not take yet: nothing is claimed meanwhile, or this worker would
+    /// take over its own work as lost and send it again.
+    is_behind: Arc<AtomicBool>,
     results: mpsc::Sender<Message>,
 }
 
@@ -160,6 +164,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         relation: worker.relation,
         slot: i16::try_from(std::process::id() % 16).expect("a small number"),
         worker: config.worker,
+        is_behind: Arc::default(),
         results,
     });
     let drain = shared.worker.drain;
@@ -231,6 +236,7 @@ fn settler_side(shared: &Shared) -> Arc<Shared> {
         clock: shared.clock.clone(),
         relation: shared.relation,
         slot: shared.slot,
+        is_behind: shared.is_behind.clone(),
         results: nowhere,
     })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -158,6 +159,8 @@ impl Book {
             match settle::settle(&shared.database, &self.results, &self.finished, shared.slot).await
             {
                 Ok(written) => {
+                    shared.is_behind.store(false, Ordering::Relaxed);
+                    shared.metrics.unwritten(0);
                     shared.health.database_reachable(true);
                     let results = std::mem::take(&mut self.results);
                     self.finished.clear();
@@ -178,6 +181,8 @@ impl Book {
                 Err(error) => {
                     spans::settle_failed(&span, error.code());
                     let is_data_fault = error.is_about_data();
+                    shared.is_behind.store(!is_data_fault, Ordering::Relaxed);
+                    shared.metrics.unwritten(self.results.len());
                     if is_data_fault && self.results.len() > 1 {
                         return self.flush_apart(shared).await;
                     }

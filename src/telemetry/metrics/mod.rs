@@ -41,6 +41,7 @@ struct Process {
     polls: Closed<4>,
     duplicates: Closed<3>,
     lease_expired: Counter,
+    unwritten: Gauge,
     late_settlements: Counter,
     span_export_failures: Counter,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
@@ -115,6 +116,12 @@ impl Metrics {
                 "lease_expired",
                 "Leases found run out and taken over: a worker crashed or hung",
                 Counter::default(),
+            ),
+            unwritten: register(
+                registry,
+                "unwritten_results",
+                "Results kept in memory because the database did not take them yet",
+                Gauge::default(),
             ),
             late_settlements: register(
                 registry,
@@ -191,6 +198,13 @@ impl Metrics {
     /// `rows` had a lease that ran out.
     pub fn lease_expired(&self, rows: u64) {
         self.0.lease_expired.inc_by(rows);
+    }
+
+    /// `rows` results wait for the database.
+    pub fn unwritten(&self, rows: usize) {
+        self.0
+            .unwritten
+            .set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     /// `rows` could not be settled because another worker holds them by now.

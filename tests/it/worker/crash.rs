@@ -377,7 +377,16 @@ async fn a_database_that_crashes_at_settle_loses_and_doubles_nothing() {
     for rule in held {
         rig.sandbox.release(rule);
     }
-    // The answers arrive while there is nowhere to write them.
+    // The answers arrive while there is nowhere to write them, and the leases run out: it is still this worker that knows.
+    let waiting = async {
+        while worker.metric("conversion_outbox_unwritten_results") < 1.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), waiting)
+        .await
+        .expect("the results wait");
+    rig.pass(TimeDelta::minutes(2));
     server.restart().expect("it recovers");
     rig.reconnect().await;
     rig.until_final().await;
