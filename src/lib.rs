@@ -42,3 +42,5 @@ pub mod bench;
 pub mod demo;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(feature = "sandbox")]
+pub mod torture;

@@ -101,6 +101,10 @@ enum Command {
     /// Measure the worker on a private PostgreSQL against a sink.
     #[cfg(feature = "sandbox")]
     Bench(sandbox::BenchArgs),
+    /// Torture several workers on a private PostgreSQL and emulated platforms with faults drawn from a seed, and prove every
+    /// promise over what happened.
+    #[cfg(feature = "sandbox")]
+    Torture(sandbox::TortureArgs),
     /// Print a shell's completions.
     Completions(completions::Args),
     /// Print the version.
@@ -145,6 +149,8 @@ impl Cli {
             Command::Sandbox(args) => block_on(sandbox::serve(args)),
             #[cfg(feature = "sandbox")]
             Command::Bench(args) => block_on(sandbox::bench(args)),
+            #[cfg(feature = "sandbox")]
+            Command::Torture(args) => block_on(sandbox::torture(args)),
             Command::Completions(args) => completions::run(&args),
             Command::Version => output::print(&Cli::command().render_version()),
         }

@@ -1,6 +1,7 @@
 //! `demo`, `sandbox` and `bench`: the commands that need no platform, no account and no network. Not in a released image.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -41,6 +42,46 @@ pub(super) struct BenchArgs {
     /// A tenth of the work.
     #[arg(long)]
     quick: bool,
+}
+
+/// `torture`
+#[derive(Debug, clap::Args)]
+pub(super) struct TortureArgs {
+    /// Stories and faults follow from it: the same seed, the same plan.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How long faults strike; healing and checking come on top.
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    seconds: u64,
+    /// Worker processes.
+    #[arg(long, value_name = "W", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    workers: u8,
+    /// Print `{"seed", "seconds", "workers", "took_seconds", "events", "rolled_back", "withdrawn", "heard_of", "counted",
+    /// "explained_repeats", "deliveries": {state: n}, "arrivals": {verdict: n}, "faults": {kind: n}, "violations":
+    /// [{"invariant", "event_id", "destination", "what", "history"}]}`.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn torture(args: TortureArgs) -> anyhow::Result<()> {
+    let options = crate::torture::Options {
+        seed: args.seed,
+        length: Duration::from_secs(args.seconds),
+        workers: args.workers.into(),
+        program: std::env::current_exe().context("this program cannot be found")?,
+    };
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    let report = tokio::select! {
+        report = crate::torture::run(&options) => report?,
+        // Processes, server and folder go with what is dropped.
+        () = signals.next() => anyhow::bail!("stopped before the end"),
+    };
+    match args.json {
+        true => output::print_json(&report.json)?,
+        false => output::print(&report.readable())?,
+    }
+    anyhow::ensure!(report.is_clean, "a promise was broken: see above");
+    Ok(())
 }
 
 pub(super) async fn demo(args: DemoArgs) -> anyhow::Result<()> {

@@ -11,10 +11,10 @@ use crate::sandbox::linkedin::{self, AccessToken, ConversionRule};
 use crate::sandbox::{Platform, data_manager};
 
 /// The OAuth client of the Google Ads API, with its secret and what a person's consent gave it.
-pub(super) const ADS_CLIENT: [&str; 3] = ["demo-client", "demo-client-secret", "demo-refresh"];
+pub(crate) const ADS_CLIENT: [&str; 3] = ["demo-client", "demo-client-secret", "demo-refresh"];
 
 /// The direct API token of the LinkedIn ad account.
-pub(super) const LINKEDIN_TOKEN: &str = "demo-linkedin-token";
+pub(crate) const LINKEDIN_TOKEN: &str = "demo-linkedin-token";
 
 /// How long Data Manager processes a request before it tells what became of it.
 const PROCESSING_SECS: u32 = 1;
@@ -23,7 +23,7 @@ const PROCESSING_SECS: u32 = 1;
 const CLICKED_BEFORE: TimeDelta = TimeDelta::days(12);
 
 /// Google's: a service account for Data Manager, a person's consent for the Google Ads API.
-pub(super) fn google(now: DateTime<Utc>) -> google::Setup {
+pub(crate) fn google(now: DateTime<Utc>) -> google::Setup {
     let [client, secret, refresh_token] = ADS_CLIENT;
     google::Setup {
         clients: vec![RefreshClient::new(client, secret, refresh_token)],
@@ -48,7 +48,7 @@ pub(super) fn google(now: DateTime<Utc>) -> google::Setup {
 }
 
 /// Clicks on the first customer's advertisements.
-pub(super) fn clicks(ids: BTreeSet<String>, now: DateTime<Utc>) -> google::Setup {
+pub(crate) fn clicks(ids: BTreeSet<String>, now: DateTime<Utc>) -> google::Setup {
     let click = |id| Click {
         id,
         kind: ClickKind::Gclid,
@@ -62,7 +62,7 @@ pub(super) fn clicks(ids: BTreeSet<String>, now: DateTime<Utc>) -> google::Setup
 }
 
 /// LinkedIn's.
-pub(super) fn linkedin() -> linkedin::Setup {
+pub(crate) fn linkedin() -> linkedin::Setup {
     let outlets = OUTLETS.iter();
     let names = outlets
         .filter(|outlet| outlet.platform == Platform::LinkedIn)
@@ -75,7 +75,7 @@ pub(super) fn linkedin() -> linkedin::Setup {
 }
 
 /// A conversion rule at LinkedIn.
-pub(super) fn rule(id: &str, enabled: bool) -> ConversionRule {
+pub(crate) fn rule(id: &str, enabled: bool) -> ConversionRule {
     ConversionRule {
         enabled,
         ..ConversionRule::new(id, AD_ACCOUNT)

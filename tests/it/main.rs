@@ -23,6 +23,7 @@ mod roles;
 mod server;
 mod settle;
 mod tls;
+mod torture;
 mod warnings;
 mod work;
 mod worker;

@@ -8,6 +8,10 @@ use crate::work::write_events;
 const CLAIM_EVENTS: &str = include_str!("../../sql/queries/claim_events.sql");
 const CLAIM_DUE: &str = include_str!("../../sql/queries/claim_due.sql");
 
+const GROUPS: &str = include_str!("../../sql/queries/group_dead_letters.sql");
+const LETTERS: &str = include_str!("../../sql/queries/list_dead_letters.sql");
+const PAGE: &str = include_str!("../../sql/queries/read_dead_letters.sql");
+
 /// Settled events, enough that a sequential scan of them would show.
 const HISTORY: u32 = 200_000;
 
@@ -27,6 +31,27 @@ async fn claim_cost_stays_flat_as_history_grows() {
     let before = costs(&admin).await;
     settle_history(&admin, HISTORY).await;
     let after = costs(&admin).await;
+    let looks = [
+        (GROUPS, "text", "null"),
+        (
+            LETTERS,
+            "text, text, text, text, text, timestamptz, timestamptz, text[], bigint",
+            "null, null, null, null, null, null, null, null, 100",
+        ),
+        (
+            PAGE,
+            "text, text, text, text, text, timestamptz, timestamptz, text[], bigint, text, bigint, boolean",
+            "null, null, null, null, null, null, null, null, 0, '', 1000, false",
+        ),
+    ];
+    for (query, types, params) in looks {
+        let look = cost(&admin, query, types, params).await;
+        assert_eq!(
+            look.scans,
+            Vec::<String>::new(),
+            "nobody reads the history for a few dead letters"
+        );
+    }
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(
             (before.rows, after.rows),
