@@ -49,6 +49,8 @@ pub struct Claimed {
     pub ticket: Ticket,
     /// When the lease of its last holder ran out, if one did not come back: what that worker sent by then, nobody knows.
     pub lost_at: Option<DateTime<Utc>>,
+    /// A person asked for it again.
+    pub is_replayed: bool,
     /// The event, or what is wrong with its row.
     pub event: Result<Arc<OutboxEvent>, EventFault>,
     /// Withdrawals and the adjusted event.
@@ -127,10 +129,12 @@ pub async fn claim_unread(
     Ok(rows.first().map(ticket).transpose()?)
 }
 
-/// Claims waiting deliveries of one destination whose time has come.
+/// Claims waiting deliveries of one destination whose time has come, at most `replays` of those that a person asked for again,
+/// and these only after all others.
 pub async fn claim_due(
     database: &Database,
     destination: &str,
+    replays: i64,
     terms: Terms,
 ) -> Result<Vec<Claimed>, DatabaseError> {
     let expires_at = Instant::now() + terms.lease;
@@ -144,6 +148,7 @@ pub async fn claim_due(
                 (&lease, Type::FLOAT8),
                 (&terms.clock, Type::TIMESTAMPTZ),
                 (&EXPIRES_SOON.as_secs_f64(), Type::FLOAT8),
+                (&replays, Type::INT8),
             ],
         )
         .await?;
@@ -208,6 +213,7 @@ fn claimed(
             expires_at,
         },
         lost_at: row.try_get("lost_at")?,
+        is_replayed: !is_fresh && row.try_get("replayed")?,
         event: event(row)?.map(Arc::new),
         around: surroundings(row)?,
         done: if is_fresh {

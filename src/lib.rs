@@ -18,6 +18,7 @@ pub mod destinations;
 pub mod event;
 pub mod identity;
 pub mod late;
+pub mod limit;
 pub mod money;
 pub mod original;
 pub mod outcome;

@@ -1,13 +1,16 @@
--- Leases up to $2 waiting deliveries of one destination whose time has come. Those that expire soon go first.
+-- Leases up to $2 waiting deliveries of one destination whose time has come. Those that expire soon go first; those that a
+-- person asked for again go after all others, and again those first that expire soon.
 -- $1 text         destination
 -- $2 bigint       how many at most
 -- $3 float8       lease, seconds
 -- $4 timestamptz  the time, or null for the database's own clock
 -- $5 float8       what counts as soon, seconds
+-- $6 bigint       how many of them may be replays
 with expiring as materialized (
   select ctid, event_no, lease_until as lost_at
     from conversion_outbox.delivery
-   where destination = $1 and state = 'pending' and expires_at < coalesce($4, now()) + make_interval(secs => $5)
+   where destination = $1 and state = 'pending' and replayed_at is null
+     and expires_at < coalesce($4, now()) + make_interval(secs => $5)
      and due_at <= coalesce($4, now())
      and (lease_until is null or lease_until < coalesce($4, now()))
    order by expires_at
@@ -17,15 +20,39 @@ with expiring as materialized (
 others as materialized (
   select ctid, event_no, lease_until as lost_at
     from conversion_outbox.delivery
-   where destination = $1 and state = 'pending' and due_at <= coalesce($4, now())
+   where destination = $1 and state = 'pending' and replayed_at is null and due_at <= coalesce($4, now())
      and (lease_until is null or lease_until < coalesce($4, now()))
      and (expires_at is null or expires_at >= coalesce($4, now()) + make_interval(secs => $5))
    order by due_at
    limit greatest($2 - (select count(*) from expiring), 0)
      for update skip locked
 ),
-due as materialized (
+first as materialized (
   select * from expiring union all select * from others
+),
+replays_expiring as materialized (
+  select ctid, event_no, lease_until as lost_at
+    from conversion_outbox.delivery
+   where destination = $1 and state = 'pending' and replayed_at is not null
+     and expires_at < coalesce($4, now()) + make_interval(secs => $5)
+     and due_at <= coalesce($4, now())
+     and (lease_until is null or lease_until < coalesce($4, now()))
+   order by expires_at
+   limit least(greatest($2 - (select count(*) from first), 0), $6)
+     for update skip locked
+),
+replays as materialized (
+  select ctid, event_no, lease_until as lost_at
+    from conversion_outbox.delivery
+   where destination = $1 and state = 'pending' and replayed_at is not null and due_at <= coalesce($4, now())
+     and (lease_until is null or lease_until < coalesce($4, now()))
+     and (expires_at is null or expires_at >= coalesce($4, now()) + make_interval(secs => $5))
+   order by due_at
+   limit greatest(least($2 - (select count(*) from first), $6) - (select count(*) from replays_expiring), 0)
+     for update skip locked
+),
+due as materialized (
+  select * from first union all select * from replays_expiring union all select * from replays
 )
 update conversion_outbox.delivery d
    set claim_no = d.claim_no + 1,
@@ -37,7 +64,7 @@ update conversion_outbox.delivery d
  cross join lateral conversion_outbox.reversals_of(e.event_id) r
  where d.ctid = any (array(select ctid from due)) and d.event_no = due.event_no
 returning
-  d.claim_no, due.lost_at,
+  d.claim_no, due.lost_at, d.replayed_at is not null as replayed,
   d.tries, d.attempts,
   -- Limits on one kind of answer count that kind: a hold or a throttle in between is none of it.
   (select count(*)::smallint from conversion_outbox.attempt a

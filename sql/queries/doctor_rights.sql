@@ -7,7 +7,7 @@ needed (name, privileges) as (values
   ('schema_migration', 'select'), ('event', 'select'), ('withdrawal', 'select'), ('repeat', 'select'),
   ('queue', 'select, update, delete'), ('delivery', 'select, insert, update'), ('delivery_total', 'select, insert, update'),
   ('destination', 'select, insert, update'), ('attempt', 'select, insert'), ('request', 'select, insert, update'),
-  ('rule_hold', 'select, insert, update, delete'), ('live_destination', 'select'), ('delivery_log', 'select'),
+  ('rule_hold', 'select, insert, update, delete'), ('rate_limit', 'select, insert, update'), ('live_destination', 'select'), ('delivery_log', 'select'),
   ('delivery_attempt', 'select'), ('destination_backlog', 'select'), ('destination_total', 'select'), ('request_log', 'select')),
 needed_function (name) as (values
   ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of')),

@@ -54,7 +54,7 @@ pub(super) async fn measure(bench: &Bench, settled: i64) -> anyhow::Result<Value
     let mut due = Vec::new();
     for _ in 0..ROUNDS {
         let started = Instant::now();
-        claim::claim_due(&bench.database, "meta-a", terms).await?;
+        claim::claim_due(&bench.database, "meta-a", BATCH, terms).await?;
         due.push(started.elapsed());
     }
     bench

@@ -14,6 +14,31 @@ pub(super) fn check(reader: &mut Reader<'_>, destinations: &[DestinationConfig])
             Some(adjusted) => check_adjusting(reader, destination, adjusted, destinations),
             None => check_counting(reader, destination, &destinations[..index]),
         }
+        check_limit(reader, destination, &destinations[..index]);
+    }
+}
+
+/// A limit that is not what another destination of its group says it is.
+fn check_limit(
+    reader: &mut Reader<'_>,
+    destination: &DestinationConfig,
+    above: &[DestinationConfig],
+) {
+    let Some(limit) = &destination.rate_limit else {
+        return;
+    };
+    let limits = above.iter().filter_map(|one| one.rate_limit.as_ref());
+    if limits
+        .clone()
+        .any(|one| one.group == limit.group && one != limit)
+    {
+        reader.fault_within(
+            "destination",
+            &destination.name,
+            "rate_limit",
+            "differs from that of another destination of the same group",
+            "write the same requests and per_secs in both, or another group",
+        );
     }
 }
 

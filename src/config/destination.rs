@@ -11,6 +11,7 @@ use super::tree::variable_form;
 use super::worker::WorkerConfig;
 use crate::consent::{ConsentPolicy, Kind, Signal};
 use crate::destinations::{Platform, Settings};
+use crate::limit::RateLimit;
 
 /// One configured account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct DestinationConfig {
     pub batch_size: u32,
     /// Requests under way at once.
     pub concurrency: u32,
+    /// How many requests all workers together may make; nothing where there is no limit.
+    pub rate_limit: Option<RateLimit>,
     /// Attempts before a delivery is exhausted.
     pub attempts_max: u32,
     /// Age at which a delivery is given up, if that comes before the platform's own limit.
@@ -126,6 +129,7 @@ impl DestinationConfig {
             concurrency: reader
                 .integer("concurrency", 1..=256)
                 .unwrap_or(platform.needs().concurrency),
+            rate_limit: read_rate_limit(reader, platform, settings.as_ref(), name.as_deref()),
             attempts_max: reader
                 .integer("attempts_max", 1..=100)
                 .unwrap_or(worker.attempts_max),
@@ -222,6 +226,43 @@ fn read_routes(reader: &mut Reader<'_>) -> Option<Routes> {
         events,
         sources,
         properties: reader.map_of_text("properties"),
+    })
+}
+
+/// What is configured, else what the platform documents.
+fn read_rate_limit(
+    reader: &mut Reader<'_>,
+    platform: Platform,
+    settings: Option<&Settings>,
+    name: Option<&str>,
+) -> Option<RateLimit> {
+    let documented = platform.needs().rate_limit;
+    let configured = reader.table("rate_limit", |reader| {
+        reader.require("requests", "how many requests the platform takes");
+        let requests = reader.integer("requests", 1..=1_000_000);
+        let per = reader
+            .seconds("per_secs", 1..=86_400)
+            .unwrap_or(Duration::from_secs(60));
+        let group = reader.text_where(
+            "group",
+            |group| !group.is_empty() && group.chars().count() <= 100,
+            "must be 1 to 100 characters",
+            "name what the limit is of, such as \"project my-project\"",
+        );
+        Some((requests?, per, group))
+    });
+    let (requests, per, group) = match (configured, documented) {
+        (Some(configured), _) => configured,
+        (None, Some((requests, per))) => (requests, per, None),
+        (None, None) => return None,
+    };
+    let group = group
+        .or_else(|| settings.and_then(Settings::quota_group))
+        .or_else(|| name.map(str::to_owned))?;
+    Some(RateLimit {
+        group,
+        requests,
+        per,
     })
 }
 

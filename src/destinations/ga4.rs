@@ -35,6 +35,8 @@ pub const NEEDS: Needs = Needs {
     consent,
     concurrency: 20,
     batch: BatchSize { default: 1, max: 1 },
+    rate_limit: None,
+    quota_resets_at: None,
     ahead_max: Duration::from_secs(5 * 60),
     base_url: "https://www.google-analytics.com",
 };

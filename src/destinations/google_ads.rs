@@ -37,6 +37,8 @@ pub const NEEDS: Needs = Needs {
         default: 200,
         max: 2000,
     },
+    rate_limit: None,
+    quota_resets_at: None,
     ahead_max: Duration::ZERO,
     base_url: "https://googleads.googleapis.com",
 };

@@ -44,6 +44,10 @@ pub const NEEDS: Needs = Needs {
         default: 100,
         max: 2000,
     },
+    // Per Cloud project, ingest and status questions together (developers.google.com/data-manager/api/devguides/limits).
+    // There are 100,000 a day as well; the hour at which they are new is not documented.
+    rate_limit: Some((300, Duration::from_secs(60))),
+    quota_resets_at: None,
     ahead_max: Duration::ZERO,
     base_url: "https://datamanager.googleapis.com",
 };

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use chrono::NaiveTime;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -45,6 +46,10 @@ pub const NEEDS: Needs = Needs {
         default: 100,
         max: 1000,
     },
+    // Per member token (learn.microsoft.com, marketing/integrations/ads-reporting/conversions-api, 2026-09-16). There are
+    // 500,000 a day as well, new at midnight UTC.
+    rate_limit: Some((600, Duration::from_secs(60))),
+    quota_resets_at: Some(NaiveTime::MIN),
     ahead_max: Duration::ZERO,
     base_url: "https://api.linkedin.com",
 };

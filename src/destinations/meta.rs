@@ -37,6 +37,8 @@ pub const NEEDS: Needs = Needs {
         default: 50,
         max: 1000,
     },
+    rate_limit: None,
+    quota_resets_at: None,
     ahead_max: Duration::from_secs(60),
     base_url: "https://graph.facebook.com",
 };

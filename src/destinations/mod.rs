@@ -20,6 +20,7 @@ pub use version::{Ending, Version};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::NaiveTime;
 use url::Url;
 
 use crate::config::oauth::OAuth;
@@ -72,6 +73,12 @@ pub struct Needs {
     /// Requests under way at once, unless the destination sets `concurrency`: enough to hide the platform's latency, few
     /// enough not to be throttled.
     pub concurrency: u32,
+    /// Requests in a span of time that the platform documents, questions for late answers included; none where it
+    /// documents none.
+    pub rate_limit: Option<(u32, Duration)>,
+    /// When a daily quota is new, in UTC, where the platform documents the hour and its throttling does not say that it is
+    /// the day's.
+    pub quota_resets_at: Option<NaiveTime>,
     /// How far the business clock may be ahead of ours; what is further ahead waits.
     pub ahead_max: Duration,
     /// Where its API lives, unless the destination sets `base_url`.
@@ -207,6 +214,17 @@ impl Settings {
             }
             Platform::GoogleAds => google_ads::Settings::read(reader).map(Settings::GoogleAds),
             Platform::LinkedIn => linkedin::Settings::read(reader).map(Settings::LinkedIn),
+        }
+    }
+
+    /// What its limit of requests is of, where that is not the account alone: destinations with the same word share it.
+    pub fn quota_group(&self) -> Option<String> {
+        match self {
+            Settings::GoogleDataManager(settings) => Some(settings.quota_group()),
+            Settings::Meta(_)
+            | Settings::Ga4(_)
+            | Settings::GoogleAds(_)
+            | Settings::LinkedIn(_) => None,
         }
     }
 

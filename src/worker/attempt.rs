@@ -1,5 +1,5 @@
-//! One batch's way to the platform and back: gate, lease, intent, request, answer, and splitting where the platform
-//! refuses a whole batch because of one event.
+//! One request's way to the platform and back: lease, intent, request, answer, and splitting where the platform refuses
+//! a whole batch because of one event.
 //!
 //! The only order that is safe: what is written before the request is the intent, and what is written after it is the
 //! result. No transaction is open in between.
@@ -10,11 +10,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Shared;
-use super::company;
+use super::dispatch::put_back;
 use super::exchange::{self, Exchange};
 use super::gate::Pass;
-use super::lane::{Job, Lane};
+use super::lane::{Job, Lane, Passage};
 use super::settler::Message;
+use super::turns::{NotBefore, Turn};
 use super::verdict::{self, Fate};
 use crate::decide::{Prior, Repeat};
 use crate::outcome::{Answer, Outcome, Reason, State};
@@ -28,38 +29,55 @@ const SETTLE_MARGIN: Duration = Duration::from_secs(3);
 /// Between two tries to write an intent while the database is away.
 const INTENT_PAUSE: Duration = Duration::from_millis(300);
 
-/// Delivers a batch, whatever becomes of it: every job ends in exactly one message to the settler.
-pub(super) async fn deliver(lane: &Arc<Lane>, jobs: Vec<Job>, shared: &Shared) {
-    let pass = lane.gate().ask(shared.clock.now());
-    if let Pass::Shut(reason) = pass {
-        return postpone(lane, jobs, reason, shared).await;
-    }
-    let jobs = announce(lane, jobs, shared).await;
-    let mut was_sent = false;
+/// Delivers the jobs of a request, whatever becomes of them: every job ends in exactly one message to the settler.
+pub(super) async fn deliver(
+    lane: &Arc<Lane>,
+    jobs: Vec<Job>,
+    passage: &Passage,
+    turn: Turn,
+    shared: &Shared,
+) {
+    let mut turn = Some(turn);
     // Halves of a refused batch are sent one after another: nothing was stored, and there is no hurry.
-    let mut parts = company::parts(jobs, lane.destination.batch_size as usize);
+    let mut parts = vec![jobs];
     while let Some(part) = parts.pop() {
-        let now = shared.clock.now();
-        let pass = lane.gate().look(now);
-        if let (true, Pass::Shut(reason)) = (was_sent, pass) {
-            postpone(lane, part, reason, shared).await;
-            continue;
-        }
-        let lot = part.first().map(|job| job.sendable.item.lot.clone());
-        if let Some(until) = lot.and_then(|lot| lane.rules().ask(&lot, now)) {
-            put_back(lane, part, Reason::RuleHeld, until, shared).await;
-            continue;
-        }
+        let turn = match turn.take() {
+            Some(turn) => turn,
+            None => match again(lane, &part, shared).await {
+                Ok(turn) => turn,
+                Err((reason, due_at)) => {
+                    put_back(lane, part, reason, due_at, shared).await;
+                    continue;
+                }
+            },
+        };
         let part = in_time(lane, part, shared).await;
-        if part.is_empty() {
-            continue;
+        // The intent is the last thing before the request: what it was written for and not sent would look like it was.
+        let part = announce(lane, part, shared).await;
+        if !part.is_empty() {
+            parts.extend(send(lane, part, passage, turn, shared).await);
         }
-        was_sent = true;
-        parts.extend(send(lane, part, shared).await);
     }
-    if pass == Pass::Probe && !was_sent {
-        lane.gate().after_nothing();
+}
+
+/// Whether a further request may follow the first one: much may have changed since. Else why not, and until when.
+async fn again(
+    lane: &Lane,
+    part: &[Job],
+    shared: &Shared,
+) -> Result<Turn, (Reason, DateTime<Utc>)> {
+    let now = shared.clock.now();
+    if let Pass::Shut(reason) = lane.gate().look(now) {
+        return Err((reason, now));
     }
+    let lot = part.first().map(|job| &job.sendable.item.lot);
+    if let Some(until) = lot.and_then(|lot| lane.rules().look(lot, now)) {
+        return Err((Reason::RuleHeld, until));
+    }
+    lane.turn(shared).await.map_err(|NotBefore(at)| {
+        let wait = at.saturating_duration_since(tokio::time::Instant::now());
+        (Reason::RateLimited, now + wait)
+    })
 }
 
 /// Whether the leases of all of these outlast a pause and a request.
@@ -75,25 +93,9 @@ async fn in_time(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
     let (good, late): (Vec<Job>, Vec<Job>) = jobs
         .into_iter()
         .partition(|job| job.ticket.expires_at >= needed);
-    postpone(lane, late, Reason::DestinationBusy, shared).await;
+    let now = shared.clock.now();
+    put_back(lane, late, Reason::DestinationBusy, now, shared).await;
     good
-}
-
-async fn postpone(lane: &Lane, jobs: Vec<Job>, reason: Reason, shared: &Shared) {
-    put_back(lane, jobs, reason, shared.clock.now(), shared).await;
-}
-
-async fn put_back(
-    lane: &Lane,
-    jobs: Vec<Job>,
-    reason: Reason,
-    due_at: DateTime<Utc>,
-    shared: &Shared,
-) {
-    for job in jobs {
-        let settlement = lane.postponed(job, reason, due_at);
-        shared.report(Message::Settled(settlement)).await;
-    }
 }
 
 /// Writes the intent for jobs whose repeat would count twice. What cannot be written is not sent.
@@ -164,13 +166,19 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
 
 /// Sends one part of a batch. Returns what has to go again at once: halves, if it has to be split, or those that were only
 /// in bad company.
-async fn send(lane: &Arc<Lane>, mut jobs: Vec<Job>, shared: &Shared) -> Vec<Vec<Job>> {
-    let exchange = exchange::exchange(lane, &jobs, shared).await;
+async fn send(
+    lane: &Arc<Lane>,
+    mut jobs: Vec<Job>,
+    passage: &Passage,
+    turn: Turn,
+    shared: &Shared,
+) -> Vec<Vec<Job>> {
+    let exchange = exchange::exchange(lane, &jobs, turn, shared).await;
     let proven_at = lane.gate().last_success_at();
     let rule = jobs
         .first()
         .and_then(|job| job.sendable.item.lot.rule.clone());
-    verdict::pass_on(lane, &exchange, rule.as_deref(), shared).await;
+    verdict::pass_on(lane, &exchange, rule.as_deref(), passage.is_probe(), shared).await;
 
     let rows = match verdict::fate(&exchange, &jobs) {
         Fate::Split => {

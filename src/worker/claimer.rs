@@ -13,8 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Shared;
+use super::dispatch::put_back;
 use super::gate::Pass;
-use super::lane::Lane;
+use super::inbox::Class;
+use super::lane::{Lane, Room};
 use super::settler::Message;
 use crate::claim::{self, Claimed, Terms};
 use crate::consent::{Choice, Signal};
@@ -31,6 +33,9 @@ const MARK_LAG: i64 = 4000;
 
 /// Pause after the database could not be asked.
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long there may be no place in memory before a slow lane makes room.
+const CROWDED: Duration = Duration::from_millis(100);
 
 /// How often waiting deliveries are looked at.
 const DUE_POLL: Duration = Duration::from_millis(100);
@@ -55,7 +60,7 @@ pub(super) async fn fresh(
             }
             continue;
         }
-        let Some(free) = free_places(&places, wanted, &mut stop).await else {
+        let Some(free) = free_places(&places, wanted, &lanes, &shared, &mut stop).await else {
             return;
         };
         let above = look.above();
@@ -133,25 +138,17 @@ pub(super) async fn due(
     }
 }
 
-/// Returns whether some destination has more that is due.
+/// Returns whether some destination has more that is due. One that cannot be claimed from does not keep the others from it.
 async fn claim_due(
     lanes: &[Arc<Lane>],
     shared: &Shared,
 ) -> Result<bool, crate::db::error::DatabaseError> {
     let now = shared.clock.now();
-    let ready: Vec<(&Arc<Lane>, usize)> = lanes
+    let ready: Vec<(&Arc<Lane>, Room)> = lanes
         .iter()
-        .filter_map(|lane| {
-            let room = lane
-                .room(shared.worker.lease)
-                .min(shared.worker.batch_events as usize);
-            match lane.gate().look(now) {
-                Pass::Shut(_) => None,
-                Pass::Probe => Some((lane, room.min(lane.destination.batch_size as usize))),
-                Pass::Open => Some((lane, room)),
-            }
-        })
-        .filter(|(_, room)| *room > 0)
+        .filter(|lane| !matches!(lane.gate().look(now), Pass::Shut(_)))
+        .map(|lane| (lane, lane.room(shared.worker.lease)))
+        .filter(|(_, room)| room.waiting > 0)
         .collect();
     if ready.is_empty() {
         return Ok(false);
@@ -161,36 +158,43 @@ async fn claim_due(
         .map(|(lane, _)| lane.destination.name.clone())
         .collect();
     let due_at = claim::next_due(&shared.database, &names, shared.clock.for_database()).await?;
-    let mut was_full = false;
-    for (lane, room) in ready {
-        if due_at
+    let is_due = |lane: &Lane| {
+        due_at
             .get(&lane.destination.name)
-            .is_none_or(|due_at| *due_at > now)
-        {
-            continue;
-        }
+            .is_some_and(|due_at| *due_at <= now)
+    };
+    let mut was_full = false;
+    let mut failed = None;
+    for (lane, room) in ready.into_iter().filter(|(lane, _)| is_due(lane)) {
+        let limit = room.waiting.min(shared.worker.batch_events as usize);
+        let replays = room.replayed.min(limit);
         let terms = Terms {
-            limit: room as i64,
+            limit: limit as i64,
             lease: shared.worker.lease,
             clock: shared.clock.for_database(),
         };
-        let claimed = match claim::claim_due(&shared.database, &lane.destination.name, terms).await
-        {
+        let name = &lane.destination.name;
+        let claimed = match claim::claim_due(&shared.database, name, replays as i64, terms).await {
             Ok(claimed) => claimed,
             Err(error) if error.is_about_data() => {
-                // Others must not wait for it.
-                tracing::warn!(destination = lane.destination.name, %error, "waiting deliveries could not be read");
+                tracing::warn!(destination = name, %error, "waiting deliveries could not be read");
                 continue;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                failed = Some(error);
+                continue;
+            }
         };
-        was_full |= claimed.len() == room && matches!(lane.gate().look(now), Pass::Open);
+        was_full |= claimed.len() == limit && lane.gate().is_wide_open();
         count_rescues(&claimed, shared);
         for claimed in &claimed {
             hand_to(lane, claimed, shared).await;
         }
     }
-    Ok(was_full)
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(was_full),
+    }
 }
 
 /// Ends the event whose row cannot be read, at every destination.
@@ -327,16 +331,24 @@ impl Look {
     }
 }
 
-/// At least one place in memory, at most `wanted`; nothing when the worker stops.
+/// At least one place in memory, at most `wanted`; nothing when the worker stops. While there is none and some lane has
+/// nothing to do, the fullest lane gives back what it holds: a slow destination must not keep events from a quick one.
 async fn free_places(
     places: &Arc<Semaphore>,
     wanted: usize,
+    lanes: &[Arc<Lane>],
+    shared: &Shared,
     stop: &mut watch::Receiver<bool>,
 ) -> Option<Vec<OwnedSemaphorePermit>> {
-    let first = tokio::select! {
-        biased;
-        _ = stop.wait_for(|&stop| stop) => return None,
-        place = places.clone().acquire_owned() => place.expect("the semaphore is never closed"),
+    let first = loop {
+        tokio::select! {
+            biased;
+            () = super::stopped(stop) => return None,
+            place = places.clone().acquire_owned() => break place.expect("the semaphore is never closed"),
+            () = tokio::time::sleep(CROWDED) => make_room(lanes, shared).await,
+        }
+        // It waits, and does not hang.
+        shared.health.tick_claim_loop();
     };
     let mut free = vec![first];
     while free.len() < wanted
@@ -345,6 +357,22 @@ async fn free_places(
         free.push(place);
     }
     Some(free)
+}
+
+async fn make_room(lanes: &[Arc<Lane>], shared: &Shared) {
+    let fullest = lanes.iter().max_by_key(|lane| lane.inbox.len(Class::Fresh));
+    let is_any_idle = lanes.iter().any(|lane| lane.inbox.len(Class::Fresh) == 0);
+    let Some(lane) = fullest.filter(|lane| is_any_idle && lane.inbox.len(Class::Fresh) > 0) else {
+        return;
+    };
+    let jobs = lane.shed();
+    tracing::debug!(
+        destination = lane.destination.name,
+        jobs = jobs.len(),
+        "the destination is slow; its events wait in the database, so that others get theirs"
+    );
+    let now = shared.clock.now();
+    put_back(lane, jobs, Reason::DestinationBusy, now, shared).await;
 }
 
 /// Waits, and says whether the worker stops.

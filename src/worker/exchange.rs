@@ -7,6 +7,7 @@ use tracing::Span;
 
 use super::Shared;
 use super::lane::{Job, Lane};
+use super::turns::Turn;
 use crate::destinations::{HttpRequest, Item, Reply};
 use crate::outcome::{Answer, Hold, Notice, Outcome};
 use crate::send::SendError;
@@ -40,7 +41,7 @@ pub(super) struct Answered {
 }
 
 /// Sends the jobs in one request.
-pub(super) async fn exchange(lane: &Lane, jobs: &[Job], shared: &Shared) -> Exchange {
+pub(super) async fn exchange(lane: &Lane, jobs: &[Job], turn: Turn, shared: &Shared) -> Exchange {
     let settings = &lane.destination.settings;
     let items: Vec<&Item> = jobs.iter().map(|job| &job.sendable.item).collect();
     let request = settings.request(&lane.destination.base_url, &items);
@@ -49,7 +50,7 @@ pub(super) async fn exchange(lane: &Lane, jobs: &[Job], shared: &Shared) -> Exch
     let tried_at = shared.clock.now();
     let started = Instant::now();
 
-    let answered = signed(lane, request, &parents, shared, |reply| {
+    let answered = signed(lane, request, turn, &parents, shared, |reply| {
         let answer = settings.classify(reply, &items);
         answer.verdict == crate::outcome::Verdict::All(Outcome::Hold(Hold::Credential))
     })
@@ -80,10 +81,12 @@ pub(super) async fn exchange(lane: &Lane, jobs: &[Job], shared: &Shared) -> Exch
 }
 
 /// Sends a request with a token, and once more with a new one if `is_stale` says that the platform refused the token and
-/// another can be asked for: a token may be revoked before its time.
+/// another can be asked for: a token may be revoked before its time. That second time is rare, and within the same turn: to wait
+/// for another one would outlast the lease.
 pub(super) async fn signed(
     lane: &Lane,
     request: HttpRequest,
+    _turn: Turn,
     parents: &[Span],
     shared: &Shared,
     is_stale: impl Fn(&Reply) -> bool,

@@ -1,7 +1,9 @@
-//! Whether a destination may be sent to now: circuit, throttling and hold in one small state machine.
+//! Whether a destination may be sent to now, and with how many requests at once: circuit, throttling and hold in one small
+//! state machine.
 //!
 //! Pure: the clock is passed in. A gate that is shut burns no attempts; when its time comes, one request goes out as a
-//! probe, and its answer opens the gate or shuts it for longer.
+//! probe, and its answer opens the gate or shuts it for longer. A gate that opens lets one request through at a time, then
+//! two, four, up to all: what has just recovered is not to be felled by its backlog.
 
 use std::time::Duration;
 
@@ -21,14 +23,17 @@ const PROBES: Schedule = Schedule {
 };
 
 /// The state of one destination in this worker.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Gate {
+    /// Requests at once when all is well.
+    ceiling: u32,
+    in_flight: u32,
     failures: u32,
-    throttled: u32,
+    throttles: Throttles,
     shut: Option<Shut>,
     is_probing: bool,
-    /// Whether the hold stands in the database as well.
-    is_on_record: bool,
+    /// While it recovers.
+    ramp: Option<Ramp>,
     last_success_at: Option<DateTime<Utc>>,
 }
 
@@ -36,69 +41,124 @@ pub struct Gate {
 struct Shut {
     until: DateTime<Utc>,
     why: Reason,
+    /// Whether it stands in the database as well.
+    is_on_record: bool,
 }
+
+/// How often in a row the destination throttled, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttles {
+    /// How often in a row.
+    pub count: u32,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Requests at once while it recovers, and good answers of this round so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ramp {
+    allowed: u32,
+    good: u32,
+}
+
+const FIRST_STEP: Ramp = Ramp {
+    allowed: 1,
+    good: 0,
+};
 
 /// What the gate says to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// Go.
+    /// Go. [`Gate::leave`] must follow.
     Open,
-    /// Go, alone: the answer decides.
+    /// Go, alone and with one delivery: the answer decides. [`Gate::leave`] must follow.
     Probe,
+    /// As many are under way as may be.
+    Full,
     /// Not now.
     Shut(Reason),
 }
 
 impl Gate {
-    /// Asks to send. A [`Pass::Probe`] must be followed by one of the `after_…` calls, or nothing is sent any more.
+    /// An open gate for so many requests at once.
+    pub fn new(ceiling: u32) -> Gate {
+        Gate {
+            ceiling: ceiling.max(1),
+            in_flight: 0,
+            failures: 0,
+            throttles: Throttles::default(),
+            shut: None,
+            is_probing: false,
+            ramp: None,
+            last_success_at: None,
+        }
+    }
+
+    /// Asks to send.
     pub fn ask(&mut self, now: DateTime<Utc>) -> Pass {
-        match self.shut {
-            None => Pass::Open,
-            Some(shut) if now >= shut.until && !self.is_probing => {
-                self.is_probing = true;
-                Pass::Probe
-            }
-            Some(shut) => Pass::Shut(shut.why),
+        let pass = self.look(now);
+        if matches!(pass, Pass::Open | Pass::Probe) {
+            self.in_flight += 1;
+            self.is_probing |= pass == Pass::Probe;
         }
+        pass
     }
 
-    /// What [`Gate::ask`] would say, without taking the probe.
+    /// What [`Gate::ask`] would say.
     pub fn look(&self, now: DateTime<Utc>) -> Pass {
-        self.clone().ask(now)
+        match self.shut {
+            Some(shut) if now >= shut.until && !self.is_probing => Pass::Probe,
+            Some(shut) => Pass::Shut(shut.why),
+            None if self.in_flight >= self.allowed() => Pass::Full,
+            None => Pass::Open,
+        }
     }
 
-    /// The destination answered as it should. Returns whether the gate was shut until now.
-    pub fn after_success(&mut self, now: DateTime<Utc>) -> bool {
-        if self.is_held() && !self.is_probing {
-            // A request from before the hold: it says nothing of what came since.
-            self.last_success_at = Some(now);
-            return false;
+    /// A request is over, whatever came of it. A probe that said nothing is none.
+    pub fn leave(&mut self, is_probe: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.is_probing &= !is_probe;
+    }
+
+    /// How many requests may be under way at once.
+    pub fn allowed(&self) -> u32 {
+        match (self.shut, self.ramp) {
+            (Some(_), _) => 1,
+            (None, Some(ramp)) => ramp.allowed,
+            (None, None) => self.ceiling,
         }
-        let was_shut = self.shut.is_some();
-        *self = Gate {
-            last_success_at: Some(now),
-            ..Gate::default()
-        };
-        was_shut
+    }
+
+    /// The destination answered as it should, to a probe or to another request. Returns whether the gate was shut until now.
+    pub fn after_success(&mut self, now: DateTime<Utc>, is_probe: bool) -> bool {
+        self.last_success_at = Some(now);
+        self.after_answer(is_probe)
     }
 
     /// The destination answered, and found fault with the events: it works.
-    pub fn after_refusal(&mut self) -> bool {
-        if self.is_held() && !self.is_probing {
+    pub fn after_refusal(&mut self, is_probe: bool) -> bool {
+        self.after_answer(is_probe)
+    }
+
+    fn after_answer(&mut self, is_probe: bool) -> bool {
+        if self.is_held() && !is_probe {
+            // A request from before the hold: it says nothing of what came since.
             return false;
         }
-        let was_shut = self.shut.is_some();
-        *self = Gate {
-            last_success_at: self.last_success_at,
-            ..Gate::default()
-        };
-        was_shut
+        if self.shut.is_some() {
+            self.open();
+            return true;
+        }
+        self.failures = 0;
+        self.throttles = Throttles::default();
+        self.ramp = self.ramp.and_then(|ramp| next_step(ramp, self.ceiling));
+        false
     }
 
     /// The destination failed or did not answer. `wish` is how long it asked to be left alone.
     pub fn after_failure(&mut self, now: DateTime<Utc>, wish: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
-        self.is_probing = false;
+        self.step_back();
         if self.failures >= FAILURES_BEFORE_SHUT || wish.is_some() {
             let delay = PROBES.delay(self.failures.saturating_sub(FAILURES_BEFORE_SHUT), wish);
             // A probe that comes at once is none: jitter may draw nought.
@@ -108,63 +168,101 @@ impl Gate {
     }
 
     /// The destination throttles. Each time in a row it is left alone for longer, and never for less than it asked for.
+    /// Returns until when.
     pub fn after_throttling(
         &mut self,
         now: DateTime<Utc>,
         wish: Option<Duration>,
         schedule: &Schedule,
-    ) {
-        let grown = schedule.delay(self.throttled, None);
-        let delay = schedule.delay(self.throttled, wish).max(grown);
-        self.throttled = self.throttled.saturating_add(1);
-        self.is_probing = false;
-        self.shut_until(now + delay, Reason::RateLimited);
+    ) -> DateTime<Utc> {
+        let grown = schedule.delay(self.throttles.count, None);
+        let delay = schedule.delay(self.throttles.count, wish).max(grown);
+        self.throttles = Throttles {
+            count: self.throttles.count.saturating_add(1),
+            since: self.throttles.since.or(Some(now)),
+        };
+        self.step_back();
+        let until = now + delay;
+        self.shut_until(until, Reason::RateLimited);
+        until
     }
 
-    /// The probe was not sent after all.
-    pub fn after_nothing(&mut self) {
-        self.is_probing = false;
+    /// The quiet time is longer than it was thought to be: nothing goes out before `until`.
+    pub fn wait_until(&mut self, until: DateTime<Utc>) {
+        if let Some(shut) = &mut self.shut {
+            shut.until = shut.until.max(until);
+        }
     }
 
     /// Held until a credential changes or a person helps; a probe goes out at `probe_at`.
     pub fn hold(&mut self, probe_at: DateTime<Utc>) {
-        self.is_probing = false;
-        self.is_on_record = false;
         self.shut = Some(Shut {
             until: probe_at,
             why: Reason::DestinationHeld,
+            is_on_record: false,
         });
     }
 
-    /// The record says that nobody is to probe before then: another worker just did, or a person paused the destination.
-    pub fn put_off(&mut self, probe_at: DateTime<Utc>) {
-        if let Some(shut) = self
-            .shut
-            .as_mut()
-            .filter(|shut| shut.why == Reason::DestinationHeld)
-        {
-            shut.until = shut.until.max(probe_at);
+    /// Why it is shut was written down.
+    pub fn recorded(&mut self, why: Reason) {
+        if let Some(shut) = self.shut.as_mut().filter(|shut| shut.why == why) {
+            shut.is_on_record = true;
         }
     }
 
-    /// The hold was written down.
-    pub fn recorded(&mut self) {
-        self.is_on_record = self.is_held();
+    /// Why it is shut, if that was written down: only then does its absence from the record mean that it is over.
+    pub fn on_record(&self) -> Option<Reason> {
+        self.shut
+            .filter(|shut| shut.is_on_record)
+            .map(|shut| shut.why)
     }
 
-    /// Whether it is held and that was written down: only then does its absence from the record mean that it is over.
-    pub fn is_on_record(&self) -> bool {
-        self.is_on_record && self.is_held()
+    /// Takes over a hold that stands in the database.
+    pub fn follow_hold(&mut self, probe_at: DateTime<Utc>) {
+        if !self.is_held() {
+            self.hold(probe_at);
+        }
+        self.follow(probe_at, Reason::DestinationHeld);
     }
 
-    /// The hold is over.
-    pub fn resume(&mut self) {
+    /// Takes over that the destination throttles, as it stands in the database.
+    pub fn follow_throttling(&mut self, until: DateTime<Utc>, throttles: Throttles) {
         if self.is_held() {
-            *self = Gate {
-                last_success_at: self.last_success_at,
-                ..Gate::default()
-            };
+            return;
         }
+        self.throttles.count = self.throttles.count.max(throttles.count);
+        self.throttles.since = throttles.since.or(self.throttles.since);
+        if self.shut.is_none_or(|shut| shut.why != Reason::RateLimited) {
+            self.shut_until(until, Reason::RateLimited);
+        }
+        self.follow(until, Reason::RateLimited);
+    }
+
+    /// The record says when the next probe is due; not while one of our own is under way.
+    fn follow(&mut self, until: DateTime<Utc>, why: Reason) {
+        if let Some(shut) = &mut self.shut
+            && shut.why == why
+            && !self.is_probing
+        {
+            (shut.until, shut.is_on_record) = (until, true);
+        }
+    }
+
+    /// The hold or the quiet time is over.
+    pub fn resume(&mut self, why: Reason) {
+        if self.shut.is_some_and(|shut| shut.why == why) {
+            self.open();
+        }
+    }
+
+    /// Whether nothing goes out, but for a probe.
+    pub fn is_shut(&self) -> bool {
+        self.shut.is_some()
+    }
+
+    /// Whether as many may go out as ever.
+    pub fn is_wide_open(&self) -> bool {
+        self.shut.is_none() && self.ramp.is_none()
     }
 
     /// Whether it is held, as opposed to down or throttling.
@@ -173,128 +271,56 @@ impl Gate {
             .is_some_and(|shut| shut.why == Reason::DestinationHeld)
     }
 
+    /// How often in a row it throttled.
+    pub fn throttles(&self) -> Throttles {
+        self.throttles
+    }
+
     /// When the destination last answered as it should.
     pub fn last_success_at(&self) -> Option<DateTime<Utc>> {
         self.last_success_at
     }
 
-    /// The word for metrics.
+    /// The word for metrics: half-open while it is probed, and while it recovers.
     pub fn circuit(&self) -> &'static str {
-        match (self.shut, self.is_probing) {
-            (None, _) => "closed",
-            (Some(_), true) => "half_open",
-            (Some(_), false) => "open",
+        match (self.shut, self.is_probing, self.ramp) {
+            (None, _, None) => "closed",
+            (Some(_), false, _) => "open",
+            _ => "half_open",
         }
+    }
+
+    fn open(&mut self) {
+        self.shut = None;
+        self.failures = 0;
+        self.throttles = Throttles::default();
+        self.ramp = Some(FIRST_STEP).filter(|_| self.ceiling > 1);
+    }
+
+    fn step_back(&mut self) {
+        self.ramp = self.ramp.map(|_| FIRST_STEP);
     }
 
     fn shut_until(&mut self, until: DateTime<Utc>, why: Reason) {
         if !self.is_held() {
-            self.shut = Some(Shut { until, why });
+            self.shut = Some(Shut {
+                until,
+                why,
+                is_on_record: false,
+            });
         }
     }
+}
+
+/// After a good answer: twice as many at once when a whole round was good; nothing when all may go.
+fn next_step(ramp: Ramp, ceiling: u32) -> Option<Ramp> {
+    let good = ramp.good + 1;
+    if good < ramp.allowed {
+        return Some(Ramp { good, ..ramp });
+    }
+    let allowed = ramp.allowed.saturating_mul(2);
+    (allowed < ceiling).then_some(Ramp { allowed, good: 0 })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_795_428_000 + seconds, 0).expect("a time")
-    }
-
-    #[test]
-    fn it_shuts_after_failures_in_a_row_and_lets_one_probe_through() {
-        let mut gate = Gate::default();
-        gate.after_failure(at(0), None);
-        gate.after_failure(at(0), None);
-        assert_eq!(gate.ask(at(0)), Pass::Open);
-        gate.after_failure(at(0), None);
-        assert_eq!(gate.ask(at(0)), Pass::Shut(Reason::DestinationDown));
-        assert_eq!(gate.ask(at(61)), Pass::Probe);
-        assert_eq!(
-            gate.ask(at(61)),
-            Pass::Shut(Reason::DestinationDown),
-            "one probe at a time"
-        );
-        gate.after_failure(at(61), None);
-        assert_eq!(gate.ask(at(61)), Pass::Shut(Reason::DestinationDown));
-        assert_eq!(gate.ask(at(200)), Pass::Probe);
-        assert!(gate.after_success(at(200)));
-        assert_eq!(gate.ask(at(200)), Pass::Open);
-        assert_eq!(gate.last_success_at(), Some(at(200)));
-    }
-
-    #[test]
-    fn a_success_in_between_starts_the_count_again() {
-        let mut gate = Gate::default();
-        for n in 0..20 {
-            gate.after_failure(at(n), None);
-            gate.after_failure(at(n), None);
-            assert_eq!(gate.ask(at(n)), Pass::Open);
-            gate.after_success(at(n));
-        }
-    }
-
-    #[test]
-    fn a_hold_outlasts_failures_and_ends_by_word_or_by_probe() {
-        let mut gate = Gate::default();
-        gate.hold(at(300));
-        gate.after_failure(at(1), Some(Duration::from_secs(1)));
-        gate.after_throttling(at(2), None, &PROBES);
-        assert!(
-            !gate.after_success(at(3)),
-            "a request from before the hold lifts nothing"
-        );
-        assert!(!gate.after_refusal());
-        assert_eq!(gate.ask(at(10)), Pass::Shut(Reason::DestinationHeld));
-        assert_eq!(gate.look(at(300)), Pass::Probe);
-        assert!(!gate.is_on_record(), "nobody wrote it down yet");
-        gate.recorded();
-        assert!(gate.is_on_record());
-        gate.resume();
-        assert!(!gate.is_on_record());
-        assert_eq!(gate.ask(at(10)), Pass::Open);
-    }
-
-    #[test]
-    fn throttling_is_obeyed_to_the_second() {
-        let mut gate = Gate::default();
-        gate.after_throttling(at(0), Some(Duration::from_secs(60)), &PROBES);
-        assert_eq!(gate.ask(at(59)), Pass::Shut(Reason::RateLimited));
-        assert_eq!(gate.ask(at(62)), Pass::Probe);
-    }
-
-    #[test]
-    fn throttling_in_spite_of_its_wish_is_left_alone_for_longer_than_that() {
-        let wish = Some(Duration::from_secs(1));
-        let is_open_soon = |times| {
-            let mut gate = Gate::default();
-            for _ in 0..times {
-                gate.after_throttling(at(0), wish, &PROBES);
-            }
-            // The wish, and the first delay's share on top.
-            gate.look(at(2)) == Pass::Probe
-        };
-        assert!(is_open_soon(1));
-        let early = (0..100).filter(|_| is_open_soon(7)).count();
-        assert!(early < 30, "one in thirty: {early} of 100");
-    }
-
-    #[test]
-    fn throttling_again_and_again_is_left_alone_for_longer() {
-        let longest = |times: u32| {
-            let waits = (0..200).map(|_| {
-                let mut gate = Gate::default();
-                for _ in 0..times {
-                    gate.after_throttling(at(0), None, &PROBES);
-                }
-                (0..100)
-                    .find(|&second| gate.look(at(second)) == Pass::Probe)
-                    .expect("the cap is a minute")
-            });
-            waits.max().expect("there are some")
-        };
-        assert!(longest(1) <= 1);
-        assert!(longest(6) > 8);
-    }
-}
+mod tests;

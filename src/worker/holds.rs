@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::Shared;
+use super::gate::Throttles;
 use super::lane::Lane;
 use crate::db::error::DatabaseError;
-use crate::outcome::Hold;
+use crate::outcome::{Hold, Reason};
 
 const HOLD: &str = include_str!("../../sql/queries/hold_destination.sql");
 const RESUME: &str = include_str!("../../sql/queries/resume_destination.sql");
@@ -31,7 +33,6 @@ pub(super) async fn hold(
 ) {
     let fingerprint = lane.credential.fingerprint();
     if refused.is_some() && fingerprint.is_some() && fingerprint.as_deref() != refused {
-        lane.gate().after_nothing();
         tracing::info!(
             destination = lane.destination.name,
             "the credential was replaced; trying again with the new one"
@@ -62,9 +63,10 @@ pub(super) async fn hold(
     match shared.database.query(HOLD, &params).await {
         Ok(rows) => {
             let mut gate = lane.gate();
-            gate.recorded();
+            gate.recorded(Reason::DestinationHeld);
+            // It may be paused, and then nobody probes.
             if let Some(Ok(probe_at)) = rows.first().map(|row| row.try_get("probe_at")) {
-                gate.put_off(probe_at);
+                gate.follow_hold(probe_at);
             }
         }
         // Held in this worker all the same; the next answer tries to write it again.
@@ -173,17 +175,14 @@ async fn wake(lane: &Lane, shared: &Shared) -> Result<(), DatabaseError> {
 /// Follows what stands in the database, and lifts the holds of credentials that were replaced.
 pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError> {
     // What begins while the record is read is not in it yet.
-    let on_record: Vec<(bool, BTreeSet<String>)> = lanes
+    let on_record: Vec<(Option<Reason>, BTreeSet<String>)> = lanes
         .iter()
-        .map(|lane| (lane.gate().is_on_record(), lane.rules().on_record()))
+        .map(|lane| (lane.gate().on_record(), lane.rules().on_record()))
         .collect();
     let rows = shared.database.query(HOLDS, &[]).await?;
-    let mut holds: HashMap<String, (DateTime<Utc>, Option<String>)> = HashMap::new();
+    let mut stands: HashMap<String, Standing> = HashMap::new();
     for row in &rows {
-        holds.insert(
-            row.try_get("name")?,
-            (row.try_get("probe_at")?, row.try_get("hold_credential")?),
-        );
+        stands.insert(row.try_get("name")?, standing(row)?);
     }
     let mut rules: HashMap<String, BTreeMap<String, DateTime<Utc>>> = HashMap::new();
     for row in shared.database.query(RULE_HOLDS, &[]).await? {
@@ -199,30 +198,63 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
             // Somebody lifted it; until now this worker has put its deliveries back.
             wake(lane, shared).await?;
         }
-        match holds.get(&lane.destination.name) {
-            None if was_on_record => {
-                lane.gate().resume();
-                lane.metrics.held(false);
-            }
-            None => {}
-            Some((probe_at, refused)) => {
-                let current = lane.credential.fingerprint();
-                if refused.is_none() || current.is_none() || *refused == current {
-                    let mut gate = lane.gate();
-                    if !gate.is_held() {
-                        gate.hold(*probe_at);
-                        lane.metrics.held(true);
-                    }
-                    gate.put_off(*probe_at);
-                    gate.recorded();
-                } else {
-                    lane.gate().resume();
-                    lift(lane, shared).await;
-                }
-            }
-        }
+        let stand = stands.remove(&lane.destination.name).unwrap_or_default();
+        follow_one(lane, stand, was_on_record, shared).await;
         let circuit = lane.gate().circuit();
         lane.metrics.circuit(circuit);
     }
     Ok(())
+}
+
+/// What stands in the database of one destination.
+#[derive(Debug, Default)]
+struct Standing {
+    /// The next probe, and the credential that was refused.
+    hold: Option<(DateTime<Utc>, Option<String>)>,
+    /// Until when it is left alone, because it throttles.
+    quiet: Option<(DateTime<Utc>, Throttles)>,
+}
+
+fn standing(row: &Row) -> Result<Standing, tokio_postgres::Error> {
+    let hold = row.try_get::<_, Option<String>>("hold_reason")?;
+    let until = row.try_get::<_, Option<DateTime<Utc>>>("throttled_until")?;
+    let throttles = Throttles {
+        count: u32::try_from(row.try_get::<_, i32>("throttles")?).unwrap_or(0),
+        since: row.try_get("throttled_since")?,
+    };
+    Ok(Standing {
+        hold: match hold {
+            Some(_) => Some((row.try_get("probe_at")?, row.try_get("hold_credential")?)),
+            None => None,
+        },
+        quiet: until.map(|until| (until, throttles)),
+    })
+}
+
+/// Obeys what stands; what stood before (`was_on_record`) and does not any more is over.
+async fn follow_one(lane: &Lane, stand: Standing, was_on_record: Option<Reason>, shared: &Shared) {
+    match stand.hold {
+        None if was_on_record == Some(Reason::DestinationHeld) => {
+            lane.gate().resume(Reason::DestinationHeld);
+            lane.metrics.held(false);
+        }
+        None => {}
+        Some((probe_at, refused)) => {
+            let current = lane.credential.fingerprint();
+            if refused.is_none() || current.is_none() || refused == current {
+                lane.gate().follow_hold(probe_at);
+                lane.metrics.held(true);
+            } else {
+                lane.gate().resume(Reason::DestinationHeld);
+                lift(lane, shared).await;
+            }
+        }
+    }
+    match stand.quiet {
+        Some((until, throttles)) => lane.gate().follow_throttling(until, throttles),
+        None if was_on_record == Some(Reason::RateLimited) => {
+            lane.gate().resume(Reason::RateLimited);
+        }
+        None => {}
+    }
 }

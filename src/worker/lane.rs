@@ -1,21 +1,22 @@
-//! One destination's lane: its waiting jobs, its gate, its credential, and a few requests under way at once.
+//! One destination's lane: its waiting jobs, its gate, its credential, its share of the limit of requests.
 //!
 //! Lanes share nothing, so a slow or broken destination holds up no other. A lane takes no more than it can send within
 //! the lease; the rest goes back to the database at once.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 
+use super::Shared;
 use super::credential::Credential;
 use super::gate::{Gate, Pass};
+use super::inbox::{Class, Inbox};
 use super::rules::Rules;
 use super::settler::Message;
-use super::{Shared, attempt};
+use super::turns::{NotBefore, Turn, Turns};
 use crate::claim::{Claimed, Ticket};
 use crate::config::destination::DestinationConfig;
 use crate::config::secret::SecretError;
@@ -47,13 +48,50 @@ pub(super) struct Lane {
     pub limits: Limits,
     /// What its requests are signed with.
     pub credential: Credential,
+    /// Its jobs that wait for a request.
+    pub inbox: Inbox,
+    /// Told whenever a request is over.
+    pub left: Notify,
     gate: Mutex<Gate>,
     rules: Mutex<Rules>,
-    inbox: mpsc::UnboundedSender<Job>,
-    queued: AtomicUsize,
-    jobs_max: usize,
+    /// Where its requests are limited.
+    turns: Option<Arc<Turns>>,
     /// Smoothed duration of a request, in microseconds.
     pace: AtomicU64,
+    /// It kept others from their work, and no request of it has ended since.
+    is_stuck: AtomicBool,
+}
+
+/// The right to have a request under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Passage {
+    lane: Arc<Lane>,
+    is_probe: bool,
+}
+
+impl Passage {
+    /// Whether its answer decides if others may go.
+    pub(super) fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.lane.gate().leave(self.is_probe);
+        self.lane.left.notify_waiters();
+    }
+}
+
+/// How many more jobs a lane takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Just committed.
+    pub fresh: usize,
+    /// From the database, replays included.
+    pub waiting: usize,
+    /// Of these, what a person asked for again.
+    pub replayed: usize,
 }
 
 /// One delivery on its way to a request.
@@ -74,14 +112,14 @@ pub(super) struct Job {
 }
 
 impl Lane {
-    /// Reads the credential and makes the lane; its jobs arrive at the receiver.
+    /// Reads the credential and makes the lane. `turns` is the limit of requests of its group.
     pub(super) fn open(
         destination: DestinationConfig,
         metrics: DestinationMetrics,
         worker: &crate::config::worker::WorkerConfig,
-    ) -> Result<(Arc<Lane>, mpsc::UnboundedReceiver<Job>), SecretError> {
+        turns: Option<Arc<Turns>>,
+    ) -> Result<Arc<Lane>, SecretError> {
         let credential = Credential::open(destination.settings.credentials())?;
-        let (inbox, jobs) = mpsc::unbounded_channel();
         let schedule = Schedule {
             initial: worker.backoff_initial,
             cap: worker.backoff_cap,
@@ -93,16 +131,17 @@ impl Lane {
                 schedule,
             },
             credential,
-            gate: Mutex::default(),
+            inbox: Inbox::default(),
+            left: Notify::new(),
+            gate: Mutex::new(Gate::new(destination.concurrency)),
             rules: Mutex::default(),
-            inbox,
-            queued: AtomicUsize::new(0),
-            jobs_max: JOBS_MAX,
+            turns,
             pace: AtomicU64::new(micros(FIRST_GUESS)),
+            is_stuck: AtomicBool::new(false),
             destination,
             metrics,
         };
-        Ok((Arc::new(lane), jobs))
+        Ok(Arc::new(lane))
     }
 
     /// Takes a decision about a claimed event to where it belongs: a request, the database, or both later.
@@ -114,6 +153,11 @@ impl Lane {
         decision: Decision,
     ) {
         let now = shared.clock.now();
+        let class = match (claimed.ticket.is_fresh, claimed.is_replayed) {
+            (true, _) => Class::Fresh,
+            (false, false) => Class::Waiting,
+            (false, true) => Class::Replayed,
+        };
         let expires_at = decide::expires_at(event, &claimed.around, &self.destination);
         let settlement = match decision {
             Decision::Send(sendable) => {
@@ -126,16 +170,14 @@ impl Lane {
                     log: Vec::new(),
                 };
                 let held_until = self.rules().look(&job.sendable.item.lot, now);
-                let (reason, due_at) = match (self.gate().look(now), held_until) {
+                let pass = self.gate().look(now);
+                let (reason, due_at) = match (pass, held_until) {
                     (Pass::Shut(reason), _) => (reason, now),
                     (_, Some(until)) => (Reason::RuleHeld, until),
-                    _ if self.room(shared.worker.lease) == 0 => (Reason::DestinationBusy, now),
-                    _ => {
-                        self.queued.fetch_add(1, Ordering::Relaxed);
-                        // The receiver lives as long as the lane's task; when it is gone, so is the worker.
-                        drop(self.inbox.send(job));
-                        return;
+                    _ if class == Class::Fresh && self.room(shared.worker.lease).fresh == 0 => {
+                        (Reason::DestinationBusy, now)
                     }
+                    _ => return self.inbox.push(class, job),
                 };
                 self.postponed(job, reason, due_at)
             }
@@ -256,23 +298,96 @@ impl Lane {
         }
     }
 
-    /// How many more jobs can be sent well within a lease.
-    pub(super) fn room(&self, lease: Duration) -> usize {
-        let per_round =
-            self.destination.concurrency as usize * self.destination.batch_size as usize;
+    /// How many more jobs of each class can be sent well within a lease. What waited takes at most half, so that what is
+    /// fresh finds room whatever the backlog; and replays half of that, so that they leave room for retries.
+    pub(super) fn room(&self, lease: Duration) -> Room {
+        let [fresh, waiting, replayed] =
+            [Class::Fresh, Class::Waiting, Class::Replayed].map(|class| self.inbox.len(class));
+        let total = self.capacity(lease);
+        let left = total.saturating_sub(fresh + waiting + replayed);
+        let old = total.div_ceil(2).saturating_sub(waiting + replayed);
+        let replays = total.div_ceil(4).saturating_sub(replayed);
+        Room {
+            fresh: left,
+            waiting: old.min(left),
+            replayed: replays.min(old).min(left),
+        }
+    }
+
+    /// Jobs in memory at most: what can be sent in a third of a lease, at the pace of its requests and of its limit.
+    fn capacity(&self, lease: Duration) -> usize {
+        if self.is_stuck.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let (is_shut, at_once) = {
+            let gate = self.gate();
+            (gate.is_shut(), gate.allowed())
+        };
+        if is_shut {
+            return 1;
+        }
+        let (at_once, batch) = (at_once as usize, self.destination.batch_size as usize);
         let rounds = micros(lease / 3) / self.pace.load(Ordering::Relaxed).max(1);
-        let sendable =
-            per_round.saturating_mul(usize::try_from(rounds).unwrap_or(usize::MAX).max(1));
-        sendable
-            .min(self.jobs_max.max(per_round))
-            .saturating_sub(self.queued.load(Ordering::Relaxed))
+        let rounds = usize::try_from(rounds).unwrap_or(usize::MAX).max(1);
+        let by_pace = at_once.saturating_mul(rounds);
+        let requests = match &self.turns {
+            Some(turns) => by_pace.min(turns.within(lease / 3)),
+            None => by_pace,
+        };
+        let jobs = requests.saturating_mul(batch);
+        jobs.min(JOBS_MAX.max(at_once * batch))
+    }
+
+    /// Jobs in requests under way at most, and in the one that leaves next.
+    pub(super) fn under_way_max(&self) -> usize {
+        let requests = self.destination.concurrency as usize + 1;
+        requests * self.destination.batch_size as usize
     }
 
     /// Remembers how long a request took.
     pub(super) fn took(&self, duration: Duration) {
+        self.is_stuck.store(false, Ordering::Relaxed);
         let before = self.pace.load(Ordering::Relaxed);
         self.pace
             .store((before * 7 + micros(duration)) / 8, Ordering::Relaxed);
+    }
+
+    /// Takes its jobs away: they keep others from their work. It gets no more until a request of it has ended.
+    pub(super) fn shed(&self) -> Vec<Job> {
+        self.is_stuck.store(true, Ordering::Relaxed);
+        self.inbox.clear()
+    }
+
+    /// Asks the gate for a request under way.
+    pub(super) fn enter(self: &Arc<Lane>, now: DateTime<Utc>) -> Result<Passage, Pass> {
+        let pass = self.gate().ask(now);
+        match pass {
+            Pass::Open | Pass::Probe => Ok(Passage {
+                lane: self.clone(),
+                is_probe: pass == Pass::Probe,
+            }),
+            Pass::Full | Pass::Shut(_) => Err(pass),
+        }
+    }
+
+    /// Waits for the right to make a request, where requests are limited.
+    pub(super) async fn turn(&self, shared: &Shared) -> Result<Turn, NotBefore> {
+        let Some(turns) = &self.turns else {
+            return Ok(Turn::free());
+        };
+        let waiting: usize = [Class::Fresh, Class::Waiting, Class::Replayed]
+            .map(|class| self.inbox.len(class))
+            .iter()
+            .sum();
+        let more = waiting.div_ceil(self.destination.batch_size as usize);
+        turns.take(1 + more, shared).await
+    }
+
+    /// How many requests it can make well within a lease, where they are limited.
+    pub(super) fn turns_within(&self, lease: Duration) -> usize {
+        self.turns
+            .as_ref()
+            .map_or(usize::MAX, |turns| turns.within(lease / 3))
     }
 
     /// The gate. Never held across an await.
@@ -283,59 +398,6 @@ impl Lane {
     /// Which of its conversion actions or rules are held. Never held across an await.
     pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sends a lane's jobs until told to stop; then gives back what was not sent and waits for what is under way.
-pub(super) async fn run(
-    lane: Arc<Lane>,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-    shared: Arc<Shared>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let slots = Arc::new(Semaphore::new(lane.destination.concurrency as usize));
-    let mut requests = JoinSet::new();
-    loop {
-        let slot = slots
-            .clone()
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let mut batch = Vec::new();
-        let taken = tokio::select! {
-            biased;
-            _ = stop.wait_for(|&stop| stop) => 0,
-            taken = jobs.recv_many(&mut batch, lane.destination.batch_size as usize) => taken,
-        };
-        if taken == 0 {
-            break;
-        }
-        lane.queued.fetch_sub(taken, Ordering::Relaxed);
-        let (sender, shared) = (lane.clone(), shared.clone());
-        requests.spawn(async move {
-            attempt::deliver(&sender, batch, &shared).await;
-            drop(slot);
-        });
-        while let Some(ended) = requests.try_join_next() {
-            report_panic(&lane, ended);
-        }
-    }
-    jobs.close();
-    while let Some(job) = jobs.recv().await {
-        shared
-            .report(Message::Unsent(job.ticket, lane.destination.name.clone()))
-            .await;
-    }
-    while let Some(ended) = requests.join_next().await {
-        report_panic(&lane, ended);
-    }
-}
-
-/// The jobs of a request that panicked come back when their lease runs out; a probe that panicked is none.
-fn report_panic(lane: &Lane, ended: Result<(), tokio::task::JoinError>) {
-    if ended.is_err() {
-        lane.gate().after_nothing();
-        tracing::error!("a request panicked; its deliveries come back when their lease runs out");
     }
 }
 

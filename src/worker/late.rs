@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use super::Shared;
 use super::exchange::{self, Answered};
 use super::gate::Pass;
-use super::holds;
-use super::lane::Lane;
+use super::lane::{Lane, Passage};
+use super::turns::Turn;
+use super::{holds, quiet};
 use crate::claim::Terms;
 use crate::late::{self, Moved, OpenRequest, Settled};
 use crate::outcome::{Hold, LateAnswer, LateVerdict, Outcome, State};
@@ -22,7 +23,7 @@ use crate::telemetry::spans;
 const POLL: Duration = Duration::from_millis(500);
 
 /// Questions between two looks at a destination.
-const AT_ONCE: i64 = 20;
+const AT_ONCE: usize = 20;
 
 /// Asks one destination until told to stop; returns at once where there is nothing to ask.
 pub(super) async fn run(lane: Arc<Lane>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
@@ -42,43 +43,64 @@ pub(super) async fn run(lane: Arc<Lane>, shared: Arc<Shared>, mut stop: watch::R
 }
 
 async fn ask_all(
-    lane: &Lane,
+    lane: &Arc<Lane>,
     shared: &Shared,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), crate::db::error::DatabaseError> {
     let limit = match lane.gate().look(shared.clock.now()) {
-        Pass::Open => AT_ONCE,
+        Pass::Open | Pass::Full => AT_ONCE.min(lane.turns_within(shared.worker.lease)),
         // There may be nothing else that could find out whether it works again.
         Pass::Probe => 1,
-        Pass::Shut(_) => return Ok(()),
+        Pass::Shut(_) => 0,
     };
+    if limit == 0 {
+        return Ok(());
+    }
     let terms = Terms {
-        limit,
+        limit: limit as i64,
         lease: shared.worker.lease,
         clock: shared.clock.for_database(),
     };
     for request in late::claim(&shared.database, &lane.destination.name, terms).await? {
         // What is not asked now comes back when its lease runs out.
-        if *stop.borrow() {
+        let Some((passage, turn)) = may_ask(lane, shared, stop).await else {
             return Ok(());
-        }
-        let pass = lane.gate().ask(shared.clock.now());
-        if let Pass::Shut(_) = pass {
-            return Ok(());
-        }
-        let asked = ask(lane, &request, pass, shared, stop).await;
-        if pass == Pass::Probe {
-            lane.gate().after_nothing();
-        }
-        asked?;
+        };
+        let is_probe = passage.as_ref().is_some_and(Passage::is_probe);
+        ask(lane, &request, is_probe, turn, shared, stop).await?;
     }
     Ok(())
+}
+
+/// The right to ask one question. Where all is well it needs no place among the requests, or a busy lane would never ask.
+async fn may_ask(
+    lane: &Arc<Lane>,
+    shared: &Shared,
+    stop: &mut watch::Receiver<bool>,
+) -> Option<(Option<Passage>, Turn)> {
+    let is_wide_open = lane.gate().is_wide_open();
+    let passage = match is_wide_open {
+        true => None,
+        false => Some(lane.enter(shared.clock.now()).ok()?),
+    };
+    let turn = tokio::select! {
+        biased;
+        () = super::stopped(stop) => return None,
+        turn = lane.turn(shared) => turn.ok()?,
+    };
+    let is_probe = passage.as_ref().is_some_and(Passage::is_probe);
+    if is_probe && let Some(until) = quiet::take_probe(lane, shared).await {
+        lane.gate().wait_until(until);
+        return None;
+    }
+    Some((passage, turn))
 }
 
 async fn ask(
     lane: &Lane,
     request: &OpenRequest,
-    pass: Pass,
+    is_probe: bool,
+    turn: Turn,
     shared: &Shared,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), crate::db::error::DatabaseError> {
@@ -91,7 +113,7 @@ async fn ask(
     };
     let sent = usize::try_from(request.deliveries).unwrap_or(0);
     let read = |reply: &crate::destinations::Reply| settings.classify_late(reply, sent);
-    let asking = exchange::signed(lane, question, &[], shared, |reply| {
+    let asking = exchange::signed(lane, question, turn, &[], shared, |reply| {
         read(reply).is_some_and(|answer| {
             answer.verdict == LateVerdict::Unasked(Outcome::Hold(Hold::Credential))
         })
@@ -119,7 +141,15 @@ async fn ask(
             (unasked, None)
         }
     };
-    pass_on(lane, request, pass, &answer, fingerprint.as_deref(), shared).await;
+    pass_on(
+        lane,
+        request,
+        is_probe,
+        &answer,
+        fingerprint.as_deref(),
+        shared,
+    )
+    .await;
 
     let now = shared.clock.now();
     let settled = late::resolve(answer.verdict, request, later, &lane.limits, now);
@@ -144,7 +174,7 @@ async fn ask(
 async fn pass_on(
     lane: &Lane,
     request: &OpenRequest,
-    pass: Pass,
+    is_probe: bool,
     answer: &LateAnswer,
     fingerprint: Option<&str>,
     shared: &Shared,
@@ -153,8 +183,7 @@ async fn pass_on(
     let now = shared.clock.now();
     match answer.verdict {
         LateVerdict::Unasked(Outcome::RateLimited { after }) => {
-            lane.gate()
-                .after_throttling(now, after, &lane.limits.schedule);
+            quiet::throttle(lane, after, shared).await;
         }
         LateVerdict::Unasked(Outcome::Hold(hold)) | LateVerdict::All(Outcome::Hold(hold)) => {
             holds::hold(lane, hold, code, fingerprint, shared).await;
@@ -164,10 +193,11 @@ async fn pass_on(
                 holds::hold_rule(lane, rule, code, shared).await;
             }
         }
-        LateVerdict::Unasked(_) if pass == Pass::Probe => lane.gate().after_failure(now, None),
+        LateVerdict::Unasked(_) if is_probe => lane.gate().after_failure(now, None),
         LateVerdict::Unasked(_) => {}
-        _ if pass == Pass::Probe && !lane.gate().is_held() => {
-            lane.gate().after_refusal();
+        _ if is_probe && !lane.gate().is_held() => {
+            lane.gate().after_refusal(true);
+            quiet::calm(lane, shared).await;
         }
         _ => {}
     }

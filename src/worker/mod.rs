@@ -1,6 +1,7 @@
 //! The worker: claims, decides, sends and settles until it is told to stop.
 //!
 //! Tasks and what they pass on: the claimer finds work and decides; a lane per destination sends; the settler writes.
+//! What all workers keep together is in the database: leases, holds, quiet times, limits of requests.
 //! Any number of workers may run on one database. Not for deciding anything about an event: see `decide` and `resolve`.
 
 mod attempt;
@@ -8,16 +9,21 @@ mod claimer;
 pub mod clock;
 mod company;
 mod credential;
+mod dispatch;
 mod exchange;
 pub mod gate;
 mod holds;
+mod inbox;
 mod lane;
 mod late;
+mod quiet;
 mod report;
 mod rules;
 mod settler;
+mod turns;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,6 +39,7 @@ use crate::config::secret::SecretError;
 use crate::config::worker::WorkerConfig;
 use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
+use crate::limit::{self, RateLimit};
 use crate::send::Sender;
 use crate::telemetry::Relation;
 use crate::telemetry::health::Health;
@@ -40,6 +47,7 @@ use crate::telemetry::metrics::Metrics;
 use clock::Clock;
 use lane::Lane;
 use settler::Message;
+use turns::Turns;
 
 const REGISTER: &str = include_str!("../../sql/queries/register_destination.sql");
 
@@ -129,27 +137,29 @@ impl Shared {
 pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), StartError> {
     let (results, messages) = mpsc::channel(RESULTS_MAX);
     let config = worker.config;
-    let mut opened = Vec::new();
-    for destination in config
-        .destinations
-        .iter()
-        .filter(|destination| destination.is_enabled)
-    {
+    let turns = turns(&config.destinations);
+    let mut lanes = Vec::new();
+    for destination in enabled(&config.destinations) {
         let metrics = worker
             .metrics
             .destination(&destination.name)
             .expect("metrics are made for every destination");
-        let lane = Lane::open(destination.clone(), metrics, &config.worker);
-        opened.push(lane.map_err(|error| StartError::Credential {
+        let limit = destination.rate_limit.as_ref();
+        let turns = limit.and_then(|limit| turns.get(&limit.group).cloned());
+        let lane = Lane::open(destination.clone(), metrics, &config.worker, turns);
+        lanes.push(lane.map_err(|error| StartError::Credential {
             name: destination.name.clone(),
             error,
         })?);
     }
-    if opened.is_empty() {
+    if lanes.is_empty() {
         return Err(StartError::NoDestination);
     }
     worker.clock.follow(&worker.database).await?;
     register(&worker.database, &config.destinations).await?;
+    for turns in turns.values() {
+        limit::open(&worker.database, turns.limit()).await?;
+    }
     tokio::task::spawn_blocking(crate::identity::warm_up)
         .await
         .expect("loading dialling plans does not panic");
@@ -176,11 +186,11 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         give_up_at.clone(),
     ));
 
-    let lanes: Vec<Arc<Lane>> = opened.iter().map(|(lane, _)| lane.clone()).collect();
     let mut finders = JoinSet::new();
-    let places = Arc::new(Semaphore::new(
-        shared.worker.batch_events as usize * CLAIMS_IN_MEMORY,
-    ));
+    // What is under way is never in the way of what comes.
+    let under_way: usize = lanes.iter().map(|lane| lane.under_way_max()).sum();
+    let claimed = shared.worker.batch_events as usize * CLAIMS_IN_MEMORY;
+    let places = Arc::new(Semaphore::new(claimed + under_way));
     finders.spawn(claimer::fresh(
         lanes.clone(),
         shared.clone(),
@@ -192,11 +202,11 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     for lane in &lanes {
         finders.spawn(late::run(lane.clone(), shared.clone(), stop.clone()));
     }
-    finders.spawn(report::run(lanes, shared.clone(), stop.clone()));
+    finders.spawn(report::run(lanes.clone(), shared.clone(), stop.clone()));
     let (stop_lanes, lanes_stop) = watch::channel(false);
     let mut sending = JoinSet::new();
-    for (lane, jobs) in opened {
-        sending.spawn(lane::run(lane, jobs, shared.clone(), lanes_stop.clone()));
+    for lane in lanes {
+        sending.spawn(dispatch::run(lane, shared.clone(), lanes_stop.clone()));
     }
     drop(shared);
 
@@ -221,6 +231,24 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         tracing::error!("the settler panicked; what it held comes back when the leases run out");
     }
     Ok(())
+}
+
+fn enabled(destinations: &[DestinationConfig]) -> impl Iterator<Item = &DestinationConfig> {
+    destinations
+        .iter()
+        .filter(|destination| destination.is_enabled)
+}
+
+/// The limits of requests, by group.
+fn turns(destinations: &[DestinationConfig]) -> BTreeMap<String, Arc<Turns>> {
+    let mut groups: BTreeMap<String, (RateLimit, u32)> = BTreeMap::new();
+    for limit in enabled(destinations).filter_map(|one| one.rate_limit.clone()) {
+        groups.entry(limit.group.clone()).or_insert((limit, 0)).1 += 1;
+    }
+    groups
+        .into_iter()
+        .map(|(group, (limit, lanes))| (group, Arc::new(Turns::new(limit, lanes))))
+        .collect()
 }
 
 /// The settler must not hold a sender to itself, or it would never see the end.
@@ -256,6 +284,11 @@ async fn register(
         database.query(REGISTER, &params).await?;
     }
     Ok(())
+}
+
+/// Returns once the worker is told to stop, or whoever could tell it is gone.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|&stop| stop).await);
 }
 
 async fn follow_holds(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {

@@ -100,10 +100,10 @@ async fn look(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), DatabaseError>
             retry: retrying,
             waiting: pending.saturating_sub(due),
             held: if is_held { pending } else { 0 },
+            leased: count(row.try_get("leased")?),
             expiring: count(row.try_get("expiring")?),
             oldest_due_age: age(row.try_get("oldest_due_at")?).as_secs_f64(),
             oldest_open_age: age(row.try_get("oldest_recorded_at")?).as_secs_f64(),
-            ..Backlog::default()
         });
     }
     Ok(())

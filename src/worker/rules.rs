@@ -19,6 +19,17 @@ pub(super) struct Rules {
     held: BTreeMap<String, Held>,
 }
 
+/// What is said to a request for a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RulePass {
+    /// Go.
+    Free,
+    /// Go with one delivery: the answer decides.
+    Probe,
+    /// Not before this.
+    Wait(DateTime<Utc>),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Held {
     until: DateTime<Utc>,
@@ -34,13 +45,29 @@ impl Rules {
     }
 
     /// The same, for a request that goes out now: if it is a probe, others wait for its answer.
-    pub(super) fn ask(&mut self, lot: &Lot, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let held = self.held.get_mut(lot.rule.as_ref()?)?;
-        if held.until > now {
-            return Some(held.until);
+    pub(super) fn ask(&mut self, lot: &Lot, now: DateTime<Utc>) -> RulePass {
+        let ends = self.probe_ends(now);
+        let rule = lot.rule.as_ref();
+        match rule.and_then(|rule| self.held.get_mut(rule)) {
+            None => RulePass::Free,
+            Some(held) if held.until > now => RulePass::Wait(held.until),
+            Some(held) => {
+                held.until = ends;
+                RulePass::Probe
+            }
         }
-        held.until = now + PROBE_TAKES;
-        None
+    }
+
+    /// Until when others wait for the answer to a probe that goes out now.
+    pub(super) fn probe_ends(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + PROBE_TAKES
+    }
+
+    /// Another worker has the probe until then.
+    pub(super) fn wait(&mut self, rule: &str, until: DateTime<Utc>) {
+        if let Some(held) = self.held.get_mut(rule) {
+            held.until = until;
+        }
     }
 
     /// Holds a rule; whether it was not held before.
@@ -119,8 +146,8 @@ mod tests {
         let mut rules = Rules::default();
         assert!(rules.hold("1", at(300)));
         assert!(!rules.hold("1", at(300)), "it was held already");
-        assert_eq!(rules.ask(&lot("1"), at(0)), Some(at(300)));
-        assert_eq!(rules.ask(&lot("2"), at(0)), None);
+        assert_eq!(rules.ask(&lot("1"), at(0)), RulePass::Wait(at(300)));
+        assert_eq!(rules.ask(&lot("2"), at(0)), RulePass::Free);
         assert_eq!(rules.look(&Lot::default(), at(0)), None);
         assert!(!rules.are_held(["1".to_owned(), "2".to_owned()].iter()));
         assert!(rules.are_held(["1".to_owned()].iter()));
@@ -130,17 +157,17 @@ mod tests {
     fn one_probe_at_a_time_whatever_the_database_says() {
         let mut rules = Rules::default();
         rules.hold("1", at(300));
-        assert_eq!(rules.ask(&lot("1"), at(300)), None, "the probe");
-        assert_eq!(rules.ask(&lot("1"), at(301)), Some(at(360)));
+        assert_eq!(rules.ask(&lot("1"), at(300)), RulePass::Probe);
+        assert_eq!(rules.ask(&lot("1"), at(301)), RulePass::Wait(at(360)));
         let held = BTreeMap::from([("1".to_owned(), at(300))]);
         assert!(!rules.follow(&BTreeSet::new(), held));
         assert_eq!(rules.look(&lot("1"), at(301)), Some(at(360)));
         assert!(rules.lift("1"));
-        assert_eq!(rules.ask(&lot("1"), at(302)), None);
+        assert_eq!(rules.ask(&lot("1"), at(302)), RulePass::Free);
         rules.hold("2", at(300));
         rules.recorded("2");
         assert!(rules.follow(&rules.on_record(), BTreeMap::new()));
-        assert_eq!(rules.ask(&lot("2"), at(0)), None, "lifted elsewhere");
+        assert_eq!(rules.look(&lot("2"), at(0)), None, "lifted elsewhere");
     }
 
     #[test]

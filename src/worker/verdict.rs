@@ -4,7 +4,8 @@ use super::Shared;
 use super::exchange::Exchange;
 use super::holds;
 use super::lane::{Job, Lane};
-use crate::outcome::{Outcome, RowAnswer, Verdict};
+use super::quiet;
+use crate::outcome::{Outcome, Reason, RowAnswer, Verdict};
 
 /// What becomes of the events of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,31 +59,38 @@ pub(super) fn fate(exchange: &Exchange, jobs: &[Job]) -> Fate {
 }
 
 /// Tells gate, holds and rules what the answer says beyond its events.
-pub(super) async fn pass_on(lane: &Lane, exchange: &Exchange, rule: Option<&str>, shared: &Shared) {
+pub(super) async fn pass_on(
+    lane: &Lane,
+    exchange: &Exchange,
+    rule: Option<&str>,
+    is_probe: bool,
+    shared: &Shared,
+) {
     let now = shared.clock.now();
     let was_shut = match of_destination(&exchange.answer.verdict) {
         Said::Works => {
-            let (was_held, was_shut) = {
+            let (on_record, was_shut) = {
                 let mut gate = lane.gate();
-                (gate.is_held(), gate.after_success(now))
+                (gate.on_record(), gate.after_success(now, is_probe))
             };
-            if was_held && was_shut {
-                holds::lift(lane, shared).await;
+            if was_shut {
+                lift(lane, on_record, shared).await;
             }
             was_shut
         }
         Said::Refuses => {
-            let (was_held, was_shut) = {
+            let (on_record, was_shut) = {
                 let mut gate = lane.gate();
-                (gate.is_held(), gate.after_refusal())
+                (gate.on_record(), gate.after_refusal(is_probe))
             };
             // Who finds fault with an event lets us in.
-            if was_held && was_shut && !is_of_rule(&exchange.answer.verdict) {
-                holds::lift(lane, shared).await;
+            let is_hold = on_record == Some(Reason::DestinationHeld);
+            if was_shut && !(is_hold && is_of_rule(&exchange.answer.verdict)) {
+                lift(lane, on_record, shared).await;
             }
             was_shut
         }
-        Said::NothingYet if exchange.status.is_some() => lane.gate().after_refusal(),
+        Said::NothingYet if exchange.status.is_some() => lane.gate().after_refusal(is_probe),
         Said::NothingYet => {
             lane.gate().after_failure(now, None);
             false
@@ -95,8 +103,7 @@ pub(super) async fn pass_on(lane: &Lane, exchange: &Exchange, rule: Option<&str>
             false
         }
         Said::Fails(Outcome::RateLimited { after }) => {
-            lane.gate()
-                .after_throttling(now, after, &lane.limits.schedule);
+            quiet::throttle(lane, after, shared).await;
             false
         }
         Said::Fails(Outcome::Hold(hold)) => {
@@ -121,6 +128,15 @@ pub(super) async fn pass_on(lane: &Lane, exchange: &Exchange, rule: Option<&str>
         holds::hold_rule(lane, rule, code, shared).await;
     } else if outcomes(&exchange.answer.verdict).any(proves_rule) {
         holds::lift_rule(lane, rule, shared).await;
+    }
+}
+
+/// The gate opened: what was on record of why it was shut goes.
+async fn lift(lane: &Lane, on_record: Option<Reason>, shared: &Shared) {
+    match on_record {
+        Some(Reason::DestinationHeld) => holds::lift(lane, shared).await,
+        Some(Reason::RateLimited) => quiet::calm(lane, shared).await,
+        _ => {}
     }
 }
 

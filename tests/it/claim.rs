@@ -215,7 +215,7 @@ async fn waiting_deliveries_are_claimed_when_due_and_once() {
     );
     assert!(claim_due(&one, 29).await.is_empty());
     let claim = |worker| async move {
-        claim::claim_due(worker, "meta", terms(5, 30))
+        claim::claim_due(worker, "meta", 5, terms(5, 30))
             .await
             .expect("claimed")
     };

@@ -364,7 +364,7 @@ async fn one_bad_event_spoils_no_other() {
             taken(platform)
         );
         let dead = "exists (select from conversion_outbox.delivery where state in ('rejected', 'exhausted'))";
-        for _ in 0..12 {
+        for _ in 0..60 {
             rig.until(&format!(
                 "not exists (select from conversion_outbox.queue) and not exists (select from conversion_outbox.delivery
                    where state = 'pending' and (lease_until is not null or due_at <= '{}'))",

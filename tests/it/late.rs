@@ -252,7 +252,8 @@ async fn what_expires_soon_goes_first() {
         numbers
     };
     let claim = async |limit| {
-        let claimed = conversion_outbox::claim::claim_due(&worker, "meta", terms(limit, 10)).await;
+        let claimed =
+            conversion_outbox::claim::claim_due(&worker, "meta", limit, terms(limit, 10)).await;
         order(claimed.expect("claimed"))
     };
     assert_eq!(claim(2).await, [5, 6]);

@@ -11,6 +11,7 @@ mod golden;
 mod harness;
 mod insert;
 mod late;
+mod limits;
 mod migrate;
 mod plan;
 mod privacy;

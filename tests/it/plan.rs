@@ -90,8 +90,8 @@ async fn costs(admin: &Session) -> [Cost; 2] {
         cost(
             admin,
             CLAIM_DUE,
-            "text, bigint, float8, timestamptz, float8",
-            "'meta', 100, 60, null, 86400",
+            "text, bigint, float8, timestamptz, float8, bigint",
+            "'meta', 100, 60, null, 86400, 25",
         )
         .await,
     ]

@@ -55,7 +55,7 @@ pub(crate) async fn claim_one(worker: &Database, seconds: i64) -> Claimed {
 
 /// Claims waiting deliveries of `meta`.
 pub(crate) async fn claim_due(worker: &Database, seconds: i64) -> Vec<Claimed> {
-    claim::claim_due(worker, "meta", terms(100, seconds))
+    claim::claim_due(worker, "meta", 100, terms(100, seconds))
         .await
         .expect("claimed")
 }

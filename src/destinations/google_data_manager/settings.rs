@@ -60,6 +60,16 @@ pub enum EventSource {
 }
 
 impl Settings {
+    /// What the limit of requests is of: the Cloud project. Where none is named it is the credential's own, and destinations
+    /// of one configuration are taken to share it.
+    pub fn quota_group(&self) -> String {
+        let project = self.quota_project.as_deref();
+        project.map_or_else(
+            || "google_data_manager".to_owned(),
+            |project| format!("google_data_manager {project}"),
+        )
+    }
+
     /// Reads the keys of a Data Manager destination.
     pub fn read(reader: &mut Reader<'_>) -> Option<Settings> {
         reader.require(

@@ -10,6 +10,7 @@ mod doubt;
 mod google;
 mod host_database;
 mod hostile;
+mod limits;
 mod lost_answers;
 mod once;
 mod operator;

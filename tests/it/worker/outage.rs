@@ -117,7 +117,7 @@ async fn an_expired_token_holds_and_a_new_one_resumes_by_itself() {
             .await;
         rig.pass(TimeDelta::minutes(6));
         rig.until(&format!(
-            "(select probe_at > '{next}' from conversion_outbox.destination where name = 'meta')"
+            "(select probe_at > '{next}'::timestamptz + interval '4 minutes' from conversion_outbox.destination where name = 'meta')"
         ))
         .await;
     }

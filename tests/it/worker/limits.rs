@@ -1,0 +1,298 @@
+//! Limits of requests, throttling, the circuit and fairness, with workers at work.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use conversion_outbox::destinations::Platform as Destination;
+use conversion_outbox::sandbox::{FaultKind, Platform};
+use serde_json::Value;
+
+use crate::rig::{Rig, Running, Setup, order};
+
+fn orders(prefix: &str, count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|n| order(&format!("{prefix}-{n}")))
+        .collect()
+}
+
+/// Deliveries that wait for a destination since yesterday, without going through a queue.
+async fn backlog(rig: &Rig, destination: &str, count: u32, replayed_at: &str) {
+    rig.run(&format!(
+        "set session_replication_role = replica;
+         with written as (
+           insert into conversion_outbox.event (event_id, event_name, business_id, occurred_at, value, currency, consent, user_data)
+           select 'old-' || n, 'order_paid', 'old-' || n, now() - interval '1 hour', 1, 'EUR',
+                  '{{\"ad_storage\":\"granted\",\"analytics_storage\":\"granted\",\"ad_user_data\":\"granted\",\"ad_personalization\":\"granted\"}}',
+                  jsonb_build_object('email', n || '@example.com')
+             from generate_series(1, {count}) n
+           returning event_no)
+         insert into conversion_outbox.delivery (event_no, destination, state, reason, due_at, replayed_at)
+         select event_no, '{destination}', 'pending', 'retry', now() - interval '1 day', {replayed_at} from written;
+         set session_replication_role = origin;
+         analyze conversion_outbox.delivery",
+    ))
+    .await;
+}
+
+/// That so many requests wait at a rule, and no more come in a while.
+async fn exactly(rig: &Rig, rule: u64, count: u64) {
+    rig.held(rule, count).await;
+    rig.until_for(Duration::from_millis(400), "false").await;
+    assert_eq!(rig.sandbox.struck(rule), Some(count));
+}
+
+#[tokio::test]
+async fn two_workers_stay_under_one_limit_and_share_it() {
+    const EVENTS: usize = 44;
+    let rig = Rig::new().await;
+    let setup = Setup {
+        worker: "batch_events = 5",
+        meta: "batch_size = 1\nrate_limit = { requests = 20, per_secs = 2 }",
+        ..Setup::default()
+    };
+    let workers = [rig.work_with(setup), rig.work_with(setup)];
+    for chunk in orders("o", EVENTS).chunks(11) {
+        rig.insert(chunk).await;
+    }
+    rig.until("(select count(*) from conversion_outbox.delivery where destination = 'ga4' and state = 'sent') = 44")
+        .await;
+    assert!(
+        rig.count("meta", "accepted").await < 40,
+        "the other destination did not wait"
+    );
+    rig.until_final().await;
+    let arrived: Vec<_> = rig
+        .arrived(Platform::Meta)
+        .iter()
+        .map(|row| row.received_at)
+        .collect();
+    assert_eq!(arrived.len(), EVENTS, "each went once");
+    let within = |from: chrono::DateTime<chrono::Utc>| {
+        let span = from..from + TimeDelta::seconds(2);
+        arrived.iter().filter(|at| span.contains(at)).count()
+    };
+    let fullest = arrived.iter().map(|from| within(*from)).max();
+    assert!(fullest <= Some(20), "{fullest:?} in two seconds");
+    for worker in workers {
+        let sent = worker
+            .metric("conversion_outbox_attempts_total{destination=\"meta\",result=\"accepted\"}");
+        assert!(
+            (0.3..=0.7).contains(&(sent / EVENTS as f64)),
+            "{sent} of {EVENTS}"
+        );
+        worker.drain().await;
+    }
+}
+
+#[tokio::test]
+async fn questions_for_late_answers_count_too() {
+    let rig = Rig::new().await;
+    let worker = rig.work_with(Setup {
+        google: "batch_size = 1\nrate_limit = { requests = 2, per_secs = 86400 }",
+        ..Setup::only(&[Destination::GoogleDataManager])
+    });
+    rig.insert(&[order("o-1")]).await;
+    rig.until_state("google_data_manager", "order_paid:o-1", "sent")
+        .await;
+    // The one request at once is used up, and so is the limit for half a day: nobody asks.
+    rig.pass(TimeDelta::minutes(31));
+    rig.until_for(Duration::from_millis(1500), "false").await;
+    assert_eq!(
+        rig.one::<i64>("select sum(asked) from conversion_outbox.request")
+            .await,
+        0
+    );
+    rig.pass(TimeDelta::hours(13));
+    worker.drain().await;
+    let worker = rig.work_with(Setup {
+        google: "batch_size = 1\nrate_limit = { requests = 2, per_secs = 86400 }",
+        ..Setup::only(&[Destination::GoogleDataManager])
+    });
+    rig.until_state("google_data_manager", "order_paid:o-1", "accepted")
+        .await;
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn what_throttles_one_worker_quiets_all_and_one_of_them_probes() {
+    let rig = Rig::new().await;
+    let setup = Setup {
+        meta: "batch_size = 10",
+        ..Setup::default()
+    };
+    let workers: Vec<Running> = (0..3).map(|_| rig.work_with(setup)).collect();
+    rig.fault(FaultKind::MetaError, Platform::Meta, |fault| {
+        (fault.code, fault.regain_minutes, fault.times) = (Some(4), Some(5), Some(1));
+    });
+    rig.insert(&[order("first")]).await;
+    rig.until("exists (select from conversion_outbox.destination where throttles = 1 and throttled_until > now() + interval '4 minutes')")
+        .await;
+    // Within a second all of them obey; what goes out until then goes well.
+    let is_quiet = |worker: &Running| {
+        worker.metric("conversion_outbox_circuit_state{destination=\"meta\"}") == 2.0
+    };
+    let obeyed = async {
+        while !workers.iter().all(is_quiet) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), obeyed)
+        .await
+        .expect("all follow");
+    let requests = rig.arrived(Platform::Meta).len();
+    for chunk in orders("later", 60).chunks(10) {
+        rig.insert(chunk).await;
+    }
+    rig.until("(select count(*) from conversion_outbox.delivery where destination = 'meta' and state = 'pending' and lease_until is null) = 61")
+        .await;
+    assert_eq!(rig.arrived(Platform::Meta).len(), requests);
+
+    let hold = rig.event_fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
+    rig.pass(TimeDelta::minutes(6));
+    rig.held(hold, 1).await;
+    rig.until_for(Duration::from_millis(1500), "false").await;
+    assert_eq!(
+        rig.sandbox.struck(hold),
+        Some(1),
+        "one probe of three workers"
+    );
+    rig.sandbox.remove_fault(hold);
+    rig.pass(TimeDelta::hours(1));
+    rig.until_final().await;
+    assert_eq!(rig.count("meta", "accepted").await, 61);
+    assert!(
+        rig.one::<bool>(
+            "select throttles = 0 from conversion_outbox.destination where name = 'meta'"
+        )
+        .await
+    );
+    let burned: i16 = rig
+        .one("select max(attempts) from conversion_outbox.delivery")
+        .await;
+    assert_eq!(burned, 1, "throttling burns no attempt");
+    for worker in workers {
+        worker.drain().await;
+    }
+}
+
+#[tokio::test]
+async fn of_all_workers_one_probes_a_hold_with_one_delivery() {
+    let rig = Rig::new().await;
+    let fault = rig.fault(FaultKind::MetaError, Platform::Meta, |fault| {
+        fault.code = Some(200);
+    });
+    let workers: Vec<Running> = (0..3).map(|_| rig.work()).collect();
+    rig.insert(&orders("o", 30)).await;
+    rig.until(
+        "exists (select from conversion_outbox.destination where hold_reason = 'permission')",
+    )
+    .await;
+    rig.until("(select count(*) from conversion_outbox.delivery where destination = 'meta' and state = 'pending' and lease_until is null) = 30")
+        .await;
+    rig.until_for(Duration::from_millis(1200), "false").await;
+    rig.sandbox.remove_fault(fault);
+    let before = rig.arrived(Platform::Meta).len();
+    let hold = rig.event_fault(FaultKind::HoldAfter, Platform::Meta, |_| {});
+    rig.pass(TimeDelta::minutes(6));
+    rig.held(hold, 1).await;
+    rig.until_for(Duration::from_millis(1500), "false").await;
+    assert_eq!(
+        rig.sandbox.struck(hold),
+        Some(1),
+        "one probe of three workers"
+    );
+    assert_eq!(
+        rig.arrived(Platform::Meta).len(),
+        before + 1,
+        "and in it one delivery"
+    );
+    rig.sandbox.remove_fault(hold);
+    rig.until_final().await;
+    for worker in workers {
+        worker.drain().await;
+    }
+}
+
+#[tokio::test]
+async fn after_an_outage_it_goes_step_by_step() {
+    let rig = Rig::new().await;
+    let down = rig.fault(FaultKind::Status, Platform::Meta, |fault| {
+        fault.status = Some(503);
+    });
+    let worker = rig.work_with(Setup {
+        worker: "attempts_max = 1\nbackoff_cap_secs = 5\nbackoff_initial_secs = 1",
+        meta: "batch_size = 1\nconcurrency = 8",
+        ..Setup::only(&[Destination::Meta])
+    });
+    rig.insert(&orders("o", 40)).await;
+    rig.until("not exists (select from conversion_outbox.queue) and (select count(*) from conversion_outbox.delivery where state = 'pending') = 40")
+        .await;
+    let mut hold = rig.event_fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
+    rig.sandbox.remove_fault(down);
+    rig.pass(TimeDelta::minutes(3));
+    for at_once in [1, 1, 2, 4, 8] {
+        exactly(&rig, hold, at_once).await;
+        let next = rig.event_fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
+        rig.sandbox.remove_fault(hold);
+        hold = next;
+    }
+    rig.sandbox.clear_faults();
+    rig.until_final().await;
+    assert_eq!(
+        rig.count("meta", "accepted").await,
+        40,
+        "no attempt was burned"
+    );
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_destination_that_is_stuck_with_a_backlog_starves_no_other() {
+    let rig = Rig::new().await;
+    backlog(&rig, "meta", 20_000, "null").await;
+    let hold = rig.event_fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
+    let worker = rig.work_with(Setup {
+        worker: "batch_events = 20\nrequest_timeout_secs = 20\nlease_secs = 60",
+        meta: "batch_size = 1\nconcurrency = 2",
+        ..Setup::default()
+    });
+    rig.held(hold, 2).await;
+    // Twice as many as there is place for in memory.
+    for chunk in orders("fresh", 450).chunks(50) {
+        rig.insert(chunk).await;
+    }
+    rig.until("(select count(*) from conversion_outbox.delivery where destination = 'ga4' and state = 'sent') = 450")
+        .await;
+    assert_eq!(rig.sandbox.struck(hold), Some(2), "nothing has moved there");
+    assert_eq!(rig.count("meta", "accepted").await, 0);
+    worker.stop();
+    rig.sandbox.remove_fault(hold);
+    worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_fresh_conversion_is_not_stuck_behind_a_replay_or_a_backlog() {
+    for replayed_at in ["now()", "null"] {
+        let rig = Rig::new().await;
+        backlog(&rig, "meta", 2000, replayed_at).await;
+        let hold = rig.event_fault(FaultKind::HoldBefore, Platform::Meta, |_| {});
+        let worker = rig.work_with(Setup {
+            meta: "batch_size = 1\nconcurrency = 1",
+            ..Setup::only(&[Destination::Meta])
+        });
+        rig.held(hold, 1).await;
+        rig.insert(&[order("fresh")]).await;
+        rig.until("not exists (select from conversion_outbox.queue where lease_until is null)")
+            .await;
+        rig.sandbox.remove_fault(hold);
+        rig.until_state("meta", "order_paid:fresh", "accepted")
+            .await;
+        worker.stop();
+        let place = rig
+            .arrived(Platform::Meta)
+            .iter()
+            .position(|row| row.event_id.as_deref() == Some("order_paid:fresh"));
+        assert!(place < Some(50), "{place:?} of 2000");
+        worker.drain().await;
+    }
+}
