@@ -241,6 +241,8 @@ pub(crate) fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
         tried_at: row.try_get("tried_at")?,
         first_tried_at: row.try_get("first_tried_at")?,
         intent_at: row.try_get("intent_at")?,
+        answer_lost: row.try_get("answer_lost")?,
+        forced_at: row.try_get("forced_at")?,
         company: row
             .try_get::<_, Option<i16>>("company")?
             .and_then(|company| u16::try_from(company).ok()),

@@ -19,6 +19,7 @@ use crate::outcome::{Reason, State};
 use adjustment::Role;
 
 mod adjustment;
+pub mod again;
 pub mod lost;
 mod route;
 
@@ -54,6 +55,11 @@ pub struct Prior {
     pub first_tried_at: Option<DateTime<Utc>>,
     /// Set when a worker announced a request and never came back.
     pub intent_at: Option<DateTime<Utc>>,
+    /// Whether some request was never answered.
+    pub answer_lost: bool,
+    /// When a person had it sent again in spite of a doubt or of its age: windows and the configuration's own age limit
+    /// count from here.
+    pub forced_at: Option<DateTime<Utc>>,
     /// How many events its next request may carry at most, after some event of its last one failed.
     pub company: Option<u16>,
 }
@@ -197,8 +203,16 @@ fn sendable(
 ) -> Result<Decision, Decision> {
     let event = case.event.as_ref();
     let repeat = repeat(destination, case.name);
-    if let (Repeat::Within(window), Some(first)) = (repeat, prior.first_tried_at)
-        && older_than(first, window, now)
+    if repeat == Repeat::Never && prior.answer_lost && prior.forced_at.is_none() {
+        // It may count twice, whoever put it back: a person who takes that risk says so.
+        return Err(end(State::Uncertain, Reason::NoAnswer));
+    }
+    // Whoever forced it has settled the doubt of before; only a later one counts.
+    let in_doubt_since = prior
+        .first_tried_at
+        .map(|first| prior.forced_at.map_or(first, |forced| forced.max(first)));
+    if let (Repeat::Within(window), Some(since)) = (repeat, in_doubt_since)
+        && older_than(since, window, now)
     {
         return Err(end(State::Uncertain, Reason::RepeatWindowOver));
     }
@@ -279,7 +293,8 @@ fn young_enough(
         });
     }
     let limit = destination.age_max;
-    if limit.is_some_and(|limit| older_than(event.occurred_at, limit, now)) {
+    let counts_from = prior.forced_at.unwrap_or(event.occurred_at);
+    if limit.is_some_and(|limit| older_than(counts_from, limit, now)) {
         return Err(end(State::Exhausted, Reason::AgeUsedUp));
     }
     Ok(())

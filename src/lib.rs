@@ -31,8 +31,8 @@ pub mod worker;
 
 pub mod db;
 pub mod doctor;
+pub mod operations;
 pub mod preview;
-pub mod replay;
 pub mod telemetry;
 
 pub mod cli;

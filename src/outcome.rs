@@ -126,10 +126,8 @@ words! {
         AgeUsedUp = "age_used_up",
         /// The person was erased.
         Erased = "erased",
-        /// An operator ended it.
+        /// A person ended it by hand.
         ByOperator = "by_operator",
-        /// An operator asked for it again.
-        Replayed = "replayed",
         /// The platform failed; tried again later.
         Retry = "retry",
         /// The platform throttles.
@@ -152,6 +150,8 @@ words! {
         InTheFuture = "in_the_future",
         /// A request is under way to a platform that does not deduplicate.
         Sending = "sending",
+        /// A person asked for it again.
+        Replayed = "replayed",
     }
 }
 

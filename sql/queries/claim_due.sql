@@ -66,11 +66,15 @@ update conversion_outbox.delivery d
 returning
   d.claim_no, due.lost_at, d.replayed_at is not null as replayed,
   d.tries, d.attempts,
-  -- Limits on one kind of answer count that kind: a hold or a throttle in between is none of it.
+  -- Limits on one kind of answer count that kind, since a person last asked: a hold or a throttle in between is none of it.
   (select count(*)::smallint from conversion_outbox.attempt a
-    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'rejected') as refusals,
+    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'rejected'
+      and (d.replayed_at is null or a.tried_at > d.replayed_at)) as refusals,
   (select count(*)::smallint from conversion_outbox.attempt a
-    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'too_early') as early,
+    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'too_early'
+      and (d.replayed_at is null or a.tried_at > d.replayed_at)) as early,
+  exists (select from conversion_outbox.attempt a
+    where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'ambiguous') as answer_lost, d.forced_at,
   d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,
   w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,

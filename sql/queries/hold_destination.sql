@@ -1,12 +1,6 @@
--- Holds a destination: no worker sends to it until the credential changes, the probe succeeds, or a person resumes it.
--- A pause is a person's, and stays. Returns when the next probe is due as it stands now.
+-- Holds a destination: no worker sends to it until the credential changes, the probe succeeds, or a person resumes it. A
+-- pause is a person's word and stays as it is.
 -- $1 text name   $2 text reason   $3 text code   $4 text advice   $5 timestamptz next probe   $6 text credential fingerprint
-with held as (
-  update conversion_outbox.destination
-     set hold_reason = $2, hold_code = $3, hold_advice = $4, held_since = coalesce(held_since, now()), probe_at = $5, hold_credential = $6
-   where name = $1 and hold_reason is distinct from 'paused'
-  returning probe_at
-)
-select probe_at from held
-union all
-select probe_at from conversion_outbox.destination where name = $1 and hold_reason = 'paused'
+update conversion_outbox.destination
+   set hold_reason = $2, hold_code = $3, hold_advice = $4, held_since = coalesce(held_since, now()), probe_at = $5, hold_credential = $6
+ where name = $1 and hold_reason is distinct from 'paused'

@@ -1,57 +1,65 @@
-//! `dead-letters`: what ended badly, in groups or one by one, and what to do about it.
+//! `dead-letters`: what ended without having arrived for certain, why, and what to do about it.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio_postgres::types::{ToSql, Type};
 
-use super::again::{self, Change, ChangeArgs, FilterArgs};
-use super::{ConfigFile, DatabaseArgs, block_on, events, output};
-use crate::db::connect::Database;
-use crate::db::migrate;
-use crate::replay::Filter;
-
-const LIST: &str = include_str!("../../sql/queries/list_dead_letters.sql");
-const GROUP: &str = include_str!("../../sql/queries/group_dead_letters.sql");
+use super::by_hand::{self, Which, stamp};
+use super::runs::{self, ReplayArgs};
+use super::{ConfigFile, DatabaseArgs, block_on, output, usage};
+use crate::operations::dead_letters::{self, DeadLetter, Group};
+use crate::operations::{Filter, life};
+use crate::outcome::Reason;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List them, newest first, or in groups with what to do about each.
+    /// Show dead letters (rejected, uncertain, exhausted), newest first.
     List(ListArgs),
-    /// Everything that is known of one event, its dead letters included. The same as `events show`.
-    Show(events::ShowArgs),
-    /// Send them again. What may count twice, or is too old by now, only with --force.
-    Replay {
-        #[command(flatten)]
-        filter: FilterArgs,
-        /// Also what may count twice, and what is too old for the platform (a worker then ends it again).
-        #[arg(long)]
-        force: bool,
-        #[command(flatten)]
-        change: ChangeArgs,
-    },
-    /// End them as cancelled: somebody looked, and there is nothing to do.
-    Skip {
-        #[command(flatten)]
-        filter: FilterArgs,
-        #[command(flatten)]
-        change: ChangeArgs,
-    },
+    /// Show all that is known of one event's dead letters: every try, what is in doubt and since when, by what the platform
+    /// would recognise a repeat, and whether it may be sent again.
+    Show(ShowArgs),
+    /// Have dead letters sent again. Shows what would be done, unless --yes is given.
+    ///
+    /// What was accepted or sent is never sent again. What was certainly not taken goes as configuration and mapping make it
+    /// now; what may have been taken goes exactly as before or not at all.
+    Replay(ReplayArgs),
+    /// End dead letters as cancelled: nobody needs to look at them any more. Shows what would be done, unless --yes is given.
+    ///
+    /// What was skipped counts as never sent: refunds of it are not told either.
+    Skip(runs::Args),
 }
 
-/// `dead-letters list`
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
+    /// Only those of these events.
+    #[arg(value_name = "EVENT_ID")]
+    event_ids: Vec<String>,
     #[command(flatten)]
-    filter: FilterArgs,
-    /// In groups by destination, state, reason and code, each with what to do. Only --destination narrows them.
-    #[arg(long)]
-    by_reason: bool,
-    /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: u32,
+    which: Which,
+    /// For this reason, such as refused_by_platform.
+    #[arg(long, value_name = "REASON", value_parser = word)]
+    reason: Option<Reason>,
+    /// Sum up by destination, state, reason and code, with what to do.
+    #[arg(long, value_name = "WHAT", value_parser = ["reason"])]
+    by: Option<String>,
     /// Print a list of `{"event_id", "event_name", "business_id", "destination", "state", "reason", "error_code",
-    /// "response_code", "tries", "tried_at", "settled_at", "in_doubt_since"}`, or of groups: `{"destination", "platform",
-    /// "state", "reason", "error_code", "deliveries", "oldest_at", "newest_at", "sample_event_id", "advice"}`.
+    /// "response_code", "tries", "first_tried_at", "tried_at", "settled_at", "replayed_at"}`; with --by reason of `{"destination",
+    /// "state", "reason", "error_code", "count", "oldest", "newest", "sample_event_id", "advice"}`.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// The event.
+    event_id: String,
+    /// Only at this destination.
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+    /// Print `{"event_id", "event_name", "business_id", "occurred_at", "dead_letters": [{…}]}`. Each dead letter has the members of
+    /// a delivery of `events show --json`, then "advice", "in_doubt_since", "repeat": {"resend": "within_window" | "always" |
+    /// "never", "key", "window_seconds"}, "replay": {"allowed", "refusal", "can_be_forced", "why"}.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -61,207 +69,201 @@ pub(super) struct ListArgs {
 pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
     match command {
         Command::List(args) => list(&args, file),
-        Command::Show(args) => events::show(&args, file),
-        Command::Replay {
-            filter,
-            force,
-            change,
-        } => again::run(Change::Replay { is_forced: force }, &filter, &change, file),
-        Command::Skip { filter, change } => again::run(Change::Skip, &filter, &change, file),
+        Command::Show(args) => show(&args, file),
+        Command::Replay(args) => runs::replay(&args, false, file),
+        Command::Skip(args) => runs::skip(&args, false, file),
     }
+}
+
+fn word(text: &str) -> Result<Reason, String> {
+    Reason::parse(text).ok_or_else(|| {
+        "this is no reason; `dead-letters list --by reason` shows those that occur".to_owned()
+    })
 }
 
 fn list(args: &ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
+    let filter = args.which.filter(&args.event_ids);
+    let filter = match (args.reason, filter.reason) {
+        (Some(reason), Some(other)) if reason.as_str() != other => {
+            return Err(usage("--state and --reason name different reasons"));
+        }
+        (Some(reason), _) => Filter {
+            reason: Some(reason.as_str()),
+            ..filter
+        },
+        (None, _) => filter,
+    };
     let database = file.database(&args.database)?;
-    let filter = args.filter.filter();
-    let (found, heading): (Vec<Value>, &[&str]) = match args.by_reason {
-        true => (
-            block_on(groups(&database, &filter))?,
-            &[
-                "destination",
-                "state",
-                "reason",
-                "error_code",
-                "deliveries",
-                "oldest_at",
-                "newest_at",
-                "sample_event_id",
-            ],
-        ),
-        false => (
-            block_on(letters(&database, &filter, args.limit))?,
-            &[
-                "settled_at",
-                "destination",
-                "state",
-                "reason",
-                "error_code",
-                "event_id",
-                "tries",
-            ],
-        ),
+    if args.by.is_some() {
+        let groups =
+            block_on(async { by_hand::told(dead_letters::groups(&database, &filter).await) })?;
+        return match args.json {
+            true => output::print_json(&groups),
+            false => output::print(&grouped(&groups)),
+        };
+    }
+    let letters = block_on(async { by_hand::told(dead_letters::list(&database, &filter).await) })?;
+    if filter.limit.is_none() && letters.len() as i64 == dead_letters::LISTED {
+        eprintln!(
+            "the newest {} are shown; --limit COUNT shows more",
+            dead_letters::LISTED
+        );
+    }
+    match args.json {
+        true => output::print_json(&letters),
+        false => output::print(&listed(&letters)),
+    }
+}
+
+fn listed(letters: &[DeadLetter]) -> String {
+    if letters.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    let headings = [
+        "settled",
+        "destination",
+        "state",
+        "code",
+        "http",
+        "tries",
+        "event",
+    ];
+    let mut rows = vec![headings.map(str::to_owned).to_vec()];
+    rows.extend(letters.iter().map(|one| {
+        vec![
+            stamp(one.settled_at),
+            one.destination.clone(),
+            of(&one.state, one.reason.as_deref()),
+            one.error_code.clone().unwrap_or_else(|| "-".to_owned()),
+            one.response_code
+                .map_or("-".to_owned(), |code| code.to_string()),
+            one.tries.to_string(),
+            one.event_id.clone(),
+        ]
+    }));
+    output::table(&rows)
+}
+
+fn grouped(groups: &[Group]) -> String {
+    if groups.is_empty() {
+        return "no dead letters".to_owned();
+    }
+    groups
+        .iter()
+        .map(|one| {
+            let code = one
+                .error_code
+                .as_ref()
+                .map_or(String::new(), |code| format!(", code {code}"));
+            format!(
+                "{} {} {}{code}\n    from {} to {}, such as {}\n    {}\n",
+                one.count,
+                one.destination,
+                of(&one.state, one.reason.as_deref()),
+                stamp(one.oldest),
+                stamp(one.newest),
+                one.sample_event_id.as_deref().unwrap_or("-"),
+                one.advice,
+            )
+        })
+        .collect()
+}
+
+fn of(state: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{state}/{reason}"),
+        None => state.to_owned(),
+    }
+}
+
+fn show(args: &ShowArgs, file: &ConfigFile) -> anyhow::Result<()> {
+    let (config, database) = by_hand::open(file, args.database.database_url_env.as_ref())?;
+    let life = block_on(by_hand::life(&database, &args.event_id))?;
+    let is_meant = |letter: &Value| match &args.destination {
+        Some(name) => letter["destination"] == **name,
+        None => true,
     };
+    let mut letters = life::dead_letters(&life, &config.destinations, Utc::now());
+    letters.retain(is_meant);
     if args.json {
-        return output::print_json(&found);
+        let event = &life["event"];
+        return output::print_json(&json!({
+            "event_id": event["event_id"], "event_name": event["event_name"], "business_id": event["business_id"],
+            "occurred_at": event["occurred_at"], "dead_letters": letters,
+        }));
     }
-    if found.is_empty() {
-        return output::print("no dead letters");
+    if letters.is_empty() {
+        return output::print(
+            "no dead letter of this event; `conversion-outbox events show` tells its life",
+        );
     }
-    let cell = |row: &Value, key: &str| match &row[key] {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let mut rows = vec![heading.iter().map(|name| (*name).to_owned()).collect()];
-    rows.extend(
-        found
-            .iter()
-            .map(|row| heading.iter().map(|key| cell(row, key)).collect::<Vec<_>>()),
+    let told: Vec<String> = letters.iter().map(readable).collect();
+    output::print(&told.join("\n"))
+}
+
+fn readable(letter: &Value) -> String {
+    let text = |key: &str| letter[key].as_str().unwrap_or("-");
+    let mut said = format!(
+        "{} {}\n",
+        text("destination"),
+        life::standing(&letter["state"], &letter["reason"])
     );
-    let mut text = output::table(&rows);
-    if args.by_reason {
-        text.push('\n');
-        let mut told: Vec<String> = found
-            .iter()
-            .map(|group| {
-                format!(
-                    "{}/{}: {}\n",
-                    cell(group, "state"),
-                    cell(group, "reason"),
-                    cell(group, "advice")
-                )
-            })
-            .collect();
-        told.sort();
-        told.dedup();
-        text.extend(told);
+    for one in letter["attempt_log"].as_array().into_iter().flatten() {
+        let at = |key: &str| one[key].as_str().unwrap_or("-").to_owned();
+        let number = |key: &str| {
+            one[key]
+                .as_i64()
+                .map_or("-".to_owned(), |number| number.to_string())
+        };
+        said.push_str(&format!(
+            "  try {}  {}  {}  http {}  code {}  payload {}  trace {}\n",
+            one["try_no"],
+            moment(&one["tried_at"]),
+            at("outcome"),
+            number("response_code"),
+            at("error_code"),
+            at("payload_hash").chars().take(16).collect::<String>(),
+            at("trace_id"),
+        ));
     }
-    output::print(&text)
-}
-
-async fn letters(database: &Database, filter: &Filter, limit: u32) -> anyhow::Result<Vec<Value>> {
-    migrate::check(database).await?;
-    let limit = i64::from(limit);
-    let mut params = filter.params().to_vec();
-    params.push((&limit as &(dyn ToSql + Sync), Type::INT8));
-    let rows = database.query(LIST, &params).await?;
-    let letter = |row: &tokio_postgres::Row| {
-        Ok(json!({
-            "event_id": row.try_get::<_, String>("event_id")?,
-            "event_name": row.try_get::<_, String>("event_name")?,
-            "business_id": row.try_get::<_, String>("business_id")?,
-            "destination": row.try_get::<_, String>("destination")?,
-            "state": row.try_get::<_, String>("state")?,
-            "reason": row.try_get::<_, Option<String>>("reason")?,
-            "error_code": row.try_get::<_, Option<String>>("error_code")?,
-            "response_code": row.try_get::<_, Option<i16>>("response_code")?,
-            "tries": row.try_get::<_, i16>("tries")?,
-            "tried_at": written(row.try_get("tried_at")?),
-            "settled_at": written(row.try_get("settled_at")?),
-            "in_doubt_since": written(row.try_get("in_doubt_since")?),
-        }))
-    };
-    Ok(rows
-        .iter()
-        .map(letter)
-        .collect::<Result<_, tokio_postgres::Error>>()?)
-}
-
-async fn groups(database: &Database, filter: &Filter) -> anyhow::Result<Vec<Value>> {
-    migrate::check(database).await?;
-    let params: [(&(dyn ToSql + Sync), Type); 1] = [(&filter.destination, Type::TEXT)];
-    let rows = database.query(GROUP, &params).await?;
-    let group = |row: &tokio_postgres::Row| {
-        let (state, reason): (String, Option<String>) =
-            (row.try_get("state")?, row.try_get("reason")?);
-        Ok(json!({
-            "destination": row.try_get::<_, String>("destination")?,
-            "platform": row.try_get::<_, Option<String>>("platform")?,
-            "advice": advice(&state, reason.as_deref().unwrap_or_default()),
-            "state": state,
-            "reason": reason,
-            "error_code": row.try_get::<_, Option<String>>("error_code")?,
-            "deliveries": row.try_get::<_, i64>("deliveries")?,
-            "oldest_at": written(row.try_get("oldest_at")?),
-            "newest_at": written(row.try_get("newest_at")?),
-            "sample_event_id": row.try_get::<_, Option<String>>("sample_event_id")?,
-        }))
-    };
-    Ok(rows
-        .iter()
-        .map(group)
-        .collect::<Result<_, tokio_postgres::Error>>()?)
-}
-
-fn written(time: Option<DateTime<Utc>>) -> Option<String> {
-    time.map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true))
-}
-
-/// What to do about a dead letter of this kind.
-fn advice(state: &str, reason: &str) -> &'static str {
-    match (state, reason) {
-        ("rejected", "refused_by_platform") => {
-            "look the code up in the platform's documentation; mend the mapping or the rows' source, then replay"
-        }
-        ("rejected", "invalid_payload") => {
-            "the error code names the field that the platform would refuse; mend where the row is written, then replay"
-        }
-        ("rejected", "invalid_event") => {
-            "the error code names the column that cannot be read; such a row cannot be sent, skip it"
-        }
-        ("rejected", "payload_changed") => {
-            "the row or the mapping changed after a first try that may have arrived; compare with the platform, then skip it or replay with --force"
-        }
-        ("rejected", "defect") => {
-            "a defect of the worker: report it with the event's id, then replay with a newer version"
-        }
-        ("uncertain", "no_answer") => {
-            "compare with the platform's own reports; replay with --force what is missing there, skip what is there"
-        }
-        ("uncertain", "count_mismatch") => {
-            "the platform took fewer than were sent and does not say which; compare with its events manager"
-        }
-        ("uncertain", "repeat_window_over") => {
-            "it may have arrived, and the platform would not recognise a repeat any more; compare, then skip it or replay with --force"
-        }
-        ("exhausted", "attempts_used_up") => {
-            "it fails while others pass: look at the codes of its tries with `events show`, then replay"
-        }
-        ("exhausted", "age_used_up") => {
-            "age_max_hours gave it up: raise it and replay, if the platform still takes it"
-        }
-        _ => "look at one of them with `events show`",
+    said.push_str(&match letter["in_doubt_since"].as_str() {
+        Some(_) => format!(
+            "  may have arrived since {}\n",
+            moment(&letter["in_doubt_since"])
+        ),
+        None => "  did not arrive\n".to_owned(),
+    });
+    let repeat = &letter["repeat"];
+    if let Some(resend) = repeat["resend"].as_str() {
+        said.push_str(
+            &match (repeat["key"].as_str(), repeat["window_seconds"].as_u64()) {
+                (Some(key), Some(window)) => {
+                    format!(
+                        "  a repeat is recognised by {key}, for {} hours\n",
+                        window / 3600
+                    )
+                }
+                (Some(key), None) => {
+                    format!("  a repeat is recognised by {key}; configured: {resend}\n")
+                }
+                (None, _) => {
+                    format!("  the platform does not recognise a repeat; configured: {resend}\n")
+                }
+            },
+        );
     }
+    let replay = &letter["replay"];
+    said.push_str(&match replay["why"].as_str() {
+        None => "  replay: allowed\n".to_owned(),
+        Some(why) => format!("  replay: refused, {why}\n"),
+    });
+    said.push_str(&format!("  {}\n", text("advice")));
+    said
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_dead_letter_has_advice_of_its_own() {
-        let known = [
-            (
-                "rejected",
-                [
-                    "refused_by_platform",
-                    "invalid_payload",
-                    "invalid_event",
-                    "payload_changed",
-                    "defect",
-                ]
-                .as_slice(),
-            ),
-            (
-                "uncertain",
-                &["no_answer", "count_mismatch", "repeat_window_over"],
-            ),
-            ("exhausted", &["attempts_used_up", "age_used_up"]),
-        ];
-        for (state, reasons) in known {
-            for reason in reasons {
-                assert_ne!(advice(state, reason), advice("", ""), "{state}/{reason}");
-            }
-        }
-    }
+fn moment(value: &Value) -> String {
+    let at = value
+        .as_str()
+        .and_then(|at| at.parse::<DateTime<Utc>>().ok());
+    at.map_or("-".to_owned(), stamp)
 }

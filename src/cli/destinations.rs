@@ -1,55 +1,70 @@
-//! `destinations`: how they stand, and what an operator may do to one.
+//! `destinations`: what of them is held or paused, and what an operator may do to them.
 
 use anyhow::bail;
-use serde_json::json;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{ConfigFile, DatabaseArgs, again, block_on, doctor, output, status};
+use super::by_hand::{self, stamp};
+use super::{ConfigFile, DatabaseArgs, block_on, doctor, output};
 use crate::db::connect::Database;
 
-const RESUME: &str = include_str!("../../sql/queries/resume_by_hand.sql");
+const LIST: &str = include_str!("../../sql/queries/list_destinations.sql");
 const PAUSE: &str = include_str!("../../sql/queries/pause_by_hand.sql");
+const RESUME: &str = include_str!("../../sql/queries/resume_by_hand.sql");
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List them with their backlog, holds and totals. The same as `status`.
-    List(status::Args),
-    /// Send nothing to a destination until it is resumed. Nothing is lost and no attempts are used up. Needs the role
-    /// conversion_outbox_operator.
-    Pause {
-        /// Name of the destination.
-        name: String,
-        /// Why; it goes on record with your login, and stands with the destination.
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-        /// Print `{"destination", "changed"}`.
+    /// Show destinations: what is held or paused, why, since when, by whom, what to do and when it is tried next.
+    List {
+        /// Print a list of `{"name", "platform", "state": "enabled" | "held" | "paused" | "disabled", "last_seen_at", "hold": null |
+        /// {"reason", "code", "advice", "since", "next_probe", "paused_by", "paused_because"}, "held_rules": [{"rule", and the
+        /// same}]}`. next_probe is null for a pause: only `resume` ends it.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Lift a pause, or a hold after its cause was mended. Needs the role conversion_outbox_operator.
+    /// Send nothing to a destination until it is resumed: nothing is lost, no attempt is used up. Every worker obeys within
+    /// about a second; requests under way end. Needs the role conversion_outbox_operator.
+    Pause {
+        /// Name of the destination.
+        name: String,
+        /// Why, in your own words and without naming a person: it stands in the audit.
+        #[arg(long, value_name = "TEXT", value_parser = by_hand::reason)]
+        reason: String,
+        /// Only this conversion action or rule.
+        #[arg(long, value_name = "ID")]
+        rule: Option<String>,
+        /// Print `{"name", "rule", "paused", "changed"}`; changed is false where it was paused before, and has a new reason now.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// End a pause, or lift a hold after its cause was mended. Needs the role conversion_outbox_operator.
     Resume {
         /// Name of the destination.
         name: String,
         /// Only this conversion action or rule. Default: the destination and all of them.
         #[arg(long, value_name = "ID")]
         rule: Option<String>,
-        /// Why; it goes on record with your login.
-        #[arg(long, value_name = "TEXT", default_value = "resumed by hand")]
-        reason: String,
-        /// Print `{"destination", "changed"}`.
+        /// Why, in your own words and without naming a person: it stands in the audit.
+        #[arg(long, value_name = "TEXT", value_parser = by_hand::reason)]
+        reason: Option<String>,
+        /// Print `{"name", "rule", "resumed"}`; resumed is false where nothing was held.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Ask the destination's platform whether it would let us in; nothing is sent that could be counted. The same as
-    /// `doctor --online --no-database --destination NAME`.
+    /// Ask the platform of one destination whether it would take events, as `doctor --online` does. Nothing is sent that
+    /// could be counted. Exits with 0 when all is well, 3 when something is wrong, 69 when the platform gives no answer.
     Test {
         /// Name of the destination.
         name: String,
-        /// As `doctor --json`.
+        /// Print what `doctor --json` prints.
         #[arg(long)]
         json: bool,
     },
@@ -57,17 +72,30 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
     match command {
-        Command::List(args) => status::run(&args, file),
+        Command::List { json, database } => {
+            let database = file.database(&database)?;
+            let listed = block_on(list(&database))?;
+            match json {
+                true => output::print_json(&listed),
+                false => output::print(&readable(&listed)),
+            }
+        }
         Command::Pause {
             name,
             reason,
+            rule,
             json,
             database,
         } => {
             let database = file.database(&database)?;
-            block_on(pause(&database, &name, &reason))?;
-            let told = "paused: workers obey within a second; what is under way may end";
-            tell(&name, true, told, json)
+            let is_new = block_on(pause(&database, &name, &reason, rule.as_deref()))?;
+            match json {
+                true => output::print_json(
+                    &json!({ "name": name, "rule": rule, "paused": true, "changed": is_new }),
+                ),
+                false if is_new => output::print("paused; workers obey within about a second"),
+                false => output::print("it was paused already; the reason is the new one"),
+            }
         }
         Command::Resume {
             name,
@@ -77,58 +105,153 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
             database,
         } => {
             let database = file.database(&database)?;
-            let was_held = block_on(resume(&database, &name, rule.as_deref(), &reason))?;
-            let told = match was_held {
-                true => "the hold is lifted; workers go on within a few seconds",
-                false => "nothing of it was held",
-            };
-            tell(&name, was_held, told, json)
+            let resumed = block_on(resume(&database, &name, rule.as_deref(), reason.as_deref()))?;
+            match json {
+                true => {
+                    output::print_json(&json!({ "name": name, "rule": rule, "resumed": resumed }))
+                }
+                false if resumed => {
+                    output::print("the hold is lifted; workers go on within a few seconds")
+                }
+                false => output::print("nothing of it was held"),
+            }
         }
-        Command::Test { name, json } => doctor::run(&doctor::Args::test(name, json), file),
+        Command::Test { name, json } => doctor::run(&doctor::Args::of_one(name, json), file),
     }
 }
 
-fn tell(name: &str, has_changed: bool, told: &str, is_json: bool) -> anyhow::Result<()> {
-    match is_json {
-        true => output::print_json(&json!({ "destination": name, "changed": has_changed })),
-        false => output::print(told),
+async fn list(database: &Database) -> anyhow::Result<Vec<Value>> {
+    let rows = by_hand::told(database.query(LIST, &[]).await)?;
+    Ok(rows.iter().map(listed).collect::<Result<_, _>>()?)
+}
+
+fn listed(row: &Row) -> Result<Value, tokio_postgres::Error> {
+    let time = |key: &str| -> Result<Option<String>, tokio_postgres::Error> {
+        let at: Option<DateTime<Utc>> = row.try_get(key)?;
+        Ok(at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)))
+    };
+    let text = |key: &str| row.try_get::<_, Option<String>>(key);
+    let reason = text("hold_reason")?;
+    let state = match (row.try_get("enabled")?, reason.as_deref()) {
+        (false, _) => "disabled",
+        (true, None) => "enabled",
+        (true, Some("paused")) => "paused",
+        (true, Some(_)) => "held",
+    };
+    let hold = match reason {
+        None => Value::Null,
+        Some(reason) => json!({
+            "reason": reason, "code": text("hold_code")?, "advice": text("hold_advice")?, "since": time("held_since")?,
+            "next_probe": time("probe_at")?, "paused_by": text("paused_by")?, "paused_because": text("paused_because")?,
+        }),
+    };
+    Ok(json!({
+        "name": text("name")?, "platform": text("platform")?, "state": state, "last_seen_at": time("last_seen_at")?,
+        "hold": hold, "held_rules": row.try_get::<_, Value>("rules")?,
+    }))
+}
+
+fn readable(destinations: &[Value]) -> String {
+    if destinations.is_empty() {
+        return "no destinations yet: a worker registers them when it starts".to_owned();
+    }
+    let mut rows = vec![
+        [
+            "destination",
+            "platform",
+            "state",
+            "since (UTC)",
+            "next probe",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    let mut notes = String::new();
+    for one in destinations {
+        let name = word(&one["name"]);
+        rows.push(vec![
+            name.clone(),
+            word(&one["platform"]),
+            word(&one["state"]),
+            moment(&one["hold"]["since"]),
+            moment(&one["hold"]["next_probe"]),
+        ]);
+        notes.push_str(&note(&name, &one["hold"]));
+        for rule in one["held_rules"].as_array().into_iter().flatten() {
+            notes.push_str(&note(&format!("{name} rule {}", word(&rule["rule"])), rule));
+        }
+    }
+    format!("{}{notes}", output::table(&rows))
+}
+
+/// What is held, why, and what to do.
+fn note(what: &str, hold: &Value) -> String {
+    if !hold.is_object() {
+        return String::new();
+    }
+    let code = match hold["code"].as_str() {
+        Some(code) => format!(", code {code}"),
+        None => String::new(),
+    };
+    format!(
+        "{what}: {}{code} since {}: {}\n",
+        word(&hold["reason"]),
+        moment(&hold["since"]),
+        word(&hold["advice"])
+    )
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
+}
+
+fn moment(value: &Value) -> String {
+    let at = value
+        .as_str()
+        .and_then(|at| at.parse::<DateTime<Utc>>().ok());
+    at.map_or("-".to_owned(), stamp)
+}
+
+/// Pauses; whether it was not paused before.
+async fn pause(
+    database: &Database,
+    name: &str,
+    reason: &str,
+    rule: Option<&str>,
+) -> anyhow::Result<bool> {
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&name, Type::TEXT),
+        (&reason, Type::TEXT),
+        (&rule, Type::TEXT),
+    ];
+    let rows = by_hand::told(database.query(PAUSE, &params).await)?;
+    match rows
+        .first()
+        .and_then(|row| row.get::<_, Option<bool>>("is_new"))
+    {
+        Some(is_new) => Ok(is_new),
+        None => bail!(UNKNOWN),
     }
 }
 
-async fn pause(database: &Database, name: &str, reason: &str) -> anyhow::Result<()> {
-    if reason.trim().is_empty() {
-        bail!("a reason is missing: whoever finds the destination paused wants to know why");
-    }
-    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&reason, Type::TEXT)];
-    let rows = database.query(PAUSE, &params).await;
-    let rows = rows.map_err(|error| again::allowed(error, "pause destinations"))?;
-    known(rows.first().is_some_and(|row| row.get("known")))
-}
-
-/// Whether there was a hold to lift.
+/// Resumes; whether something was held.
 async fn resume(
     database: &Database,
     name: &str,
     rule: Option<&str>,
-    reason: &str,
+    reason: Option<&str>,
 ) -> anyhow::Result<bool> {
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&name, Type::TEXT),
         (&rule, Type::TEXT),
         (&reason, Type::TEXT),
     ];
-    let rows = database.query(RESUME, &params).await;
-    let rows = rows.map_err(|error| again::allowed(error, "lift holds"))?;
+    let rows = by_hand::told(database.query(RESUME, &params).await)?;
     let said = |what: &str| rows.first().is_some_and(|row| row.get(what));
-    known(said("known"))?;
+    if !said("known") {
+        bail!(UNKNOWN);
+    }
     Ok(said("resumed"))
 }
 
-fn known(is_known: bool) -> anyhow::Result<()> {
-    if !is_known {
-        bail!(
-            "no worker has registered this destination. Fix: `conversion-outbox status` lists them"
-        );
-    }
-    Ok(())
-}
+const UNKNOWN: &str = "no worker has registered this destination. Fix: `conversion-outbox destinations list` shows them";

@@ -32,8 +32,8 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// One destination's platform alone.
-    pub(super) fn test(destination: String, json: bool) -> Args {
+    /// Asks the platform of one destination, and leaves the database alone.
+    pub(super) fn of_one(destination: String, json: bool) -> Args {
         Args {
             online: true,
             destination: Some(destination),

@@ -1,82 +1,62 @@
-//! `events`: which there are, and one event's whole life.
+//! `events`: what the application wrote, and the whole life of one of them.
 
-use anyhow::bail;
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
-use tokio_postgres::types::{ToSql, Type};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 
-use super::again::{self, Change, ChangeArgs, FilterArgs};
-use super::life;
+use super::by_hand::{self, stamp};
+use super::runs::{self, ReplayArgs};
 use super::{ConfigFile, DatabaseArgs, block_on, output};
-use crate::db::connect::Database;
-use crate::db::migrate;
-
-const LIST: &str = include_str!("../../sql/queries/list_events.sql");
-const LIFE: &str = include_str!("../../sql/queries/event_life.sql");
+use crate::operations::life::{self, Listed, Wanted};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List events, newest first, with what stands of each.
+    /// Show events, newest first, with their state at each destination.
     List(ListArgs),
-    /// One event's whole life: row, consent, decisions, tries, answers, and what was done by hand. No personal data.
+    /// Show one event's whole life: what was written, every try, every answer, every hand laid on it. Nothing of the person.
     Show(ShowArgs),
-    /// Send one event again where it ended badly or was ended by hand. Never where it was accepted or sent.
-    Replay {
-        /// The event's id.
-        event_id: String,
-        /// Only at this destination.
-        #[arg(long, value_name = "NAME")]
-        destination: Option<String>,
-        /// Also where it may count twice, or is too old for the platform (a worker then ends it again).
-        #[arg(long)]
-        force: bool,
-        #[command(flatten)]
-        change: ChangeArgs,
-    },
-    /// End one event as cancelled where it waits or ended badly.
-    Skip {
-        /// The event's id.
-        event_id: String,
-        /// Only at this destination.
-        #[arg(long, value_name = "NAME")]
-        destination: Option<String>,
-        #[command(flatten)]
-        change: ChangeArgs,
-    },
+    /// Have dead letters, and what was skipped by hand, sent again. Shows what would be done, unless --yes is given.
+    ///
+    /// What was accepted or sent is never sent again. What was certainly not taken goes as configuration and mapping make it
+    /// now; what may have been taken goes exactly as before or not at all.
+    Replay(ReplayArgs),
+    /// End dead letters, and what waits and no worker holds, as cancelled. Shows what would be done, unless --yes is given.
+    ///
+    /// What was skipped counts as never sent: refunds of it are not told either.
+    Skip(runs::Args),
 }
 
-/// `events list`
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Only events of this order, payment, lead or deal.
+    /// Of this order, payment, booking, lead or deal.
     #[arg(long, value_name = "ID")]
     business_id: Option<String>,
-    /// Only events of this name.
+    /// Of this name.
     #[arg(long, value_name = "NAME")]
-    event_name: Option<String>,
-    /// Recorded at this time or later: 2026-11-25, 2026-11-25T09:00:00Z, or so long ago: 90m, 24h, 7d.
-    #[arg(long, value_name = "TIME", value_parser = again::time)]
+    name: Option<String>,
+    /// Written at or after this time: RFC 3339, or so long ago (90s, 30m, 36h, 2d).
+    #[arg(long, value_name = "TIME", value_parser = by_hand::time)]
     since: Option<DateTime<Utc>>,
-    /// Recorded before this time.
-    #[arg(long, value_name = "TIME", value_parser = again::time)]
+    /// Written before this time: RFC 3339, or so long ago.
+    #[arg(long, value_name = "TIME", value_parser = by_hand::time)]
     until: Option<DateTime<Utc>>,
-    /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: u32,
-    /// Print a list of `{"event_id", "event_name", "business_id", "occurred_at", "recorded_at", "value", "currency", "states":
-    /// {destination: state}}`.
+    /// So many at most.
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..))]
+    limit: i64,
+    /// Print a list of `{"event_id", "event_name", "business_id", "occurred_at", "recorded_at", "value", "currency", "source",
+    /// "depends_on", "states": {destination: "state" or "state/reason"}}`.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     database: DatabaseArgs,
 }
 
-/// `events show`
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
-    /// The event's id.
+    /// The event.
     event_id: String,
-    /// Print everything as one object, as the SQL function `conversion_outbox.event_life` gives it.
+    /// Print one object: "event" (the row's business facts), "data" (which kinds of personal data and click ids it had),
+    /// "consent" (signals, when, where, and what was "withdrawn"), "warnings", "repeats", "withdrawals", "original", "reversals",
+    /// "queued", "deliveries" (each with state, reason, times, "attempt_log", "late_answer", "hold", "held_rules") and "audit".
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -85,102 +65,143 @@ pub(super) struct ShowArgs {
 
 pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
     match command {
-        Command::List(args) => list(&args, file),
+        Command::List(args) => list(args, file),
         Command::Show(args) => show(&args, file),
-        Command::Replay {
-            event_id,
-            destination,
-            force,
-            change,
-        } => {
-            let filter = FilterArgs::of_event(event_id, destination);
-            again::run(Change::Replay { is_forced: force }, &filter, &change, file)
-        }
-        Command::Skip {
-            event_id,
-            destination,
-            change,
-        } => {
-            let filter = FilterArgs::of_event(event_id, destination);
-            again::run(Change::Skip, &filter, &change, file)
-        }
+        Command::Replay(args) => runs::replay(&args, true, file),
+        Command::Skip(args) => runs::skip(&args, true, file),
     }
 }
 
-fn list(args: &ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
+fn list(args: ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
     let database = file.database(&args.database)?;
-    let found = block_on(read(&database, args))?;
-    if args.json {
-        return output::print_json(&found);
+    let wanted = Wanted {
+        business_id: args.business_id,
+        event_name: args.name,
+        since: args.since,
+        until: args.until,
+        limit: args.limit,
+    };
+    let events = block_on(async { by_hand::told(life::list(&database, &wanted).await) })?;
+    match args.json {
+        true => output::print_json(&events),
+        false => output::print(&listed(&events)),
     }
-    if found.is_empty() {
-        return output::print("no such events");
+}
+
+fn listed(events: &[Listed]) -> String {
+    if events.is_empty() {
+        return "no such events".to_owned();
     }
-    let heading = ["recorded_at", "event_id", "business_id", "states"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
-    rows.extend(found.iter().map(|event| {
-        let text = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
-        let states = event["states"].as_object().into_iter().flatten();
-        let states: Vec<String> = states
-            .map(|(destination, state)| format!("{destination} {}", state.as_str().unwrap_or("-")))
+    let mut rows = vec![
+        ["recorded", "event", "name", "value", "states"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(events.iter().map(|one| {
+        let states: Vec<String> = one
+            .states
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, state)| format!("{name}={}", state.as_str().unwrap_or_default()))
             .collect();
+        let value = match (&one.value, &one.currency) {
+            (Some(value), Some(currency)) => format!("{value} {currency}"),
+            _ => "-".to_owned(),
+        };
         vec![
-            text("recorded_at"),
-            text("event_id"),
-            text("business_id"),
-            states.join(", "),
+            stamp(one.recorded_at),
+            one.event_id.clone(),
+            one.event_name.clone(),
+            value,
+            states.join(" "),
         ]
     }));
-    output::print(&output::table(&rows))
+    output::table(&rows)
 }
 
-async fn read(database: &Database, args: &ListArgs) -> anyhow::Result<Vec<Value>> {
-    migrate::check(database).await?;
-    let limit = i64::from(args.limit);
-    let params: [(&(dyn ToSql + Sync), Type); 5] = [
-        (&args.business_id, Type::TEXT),
-        (&args.event_name, Type::TEXT),
-        (&args.since, Type::TIMESTAMPTZ),
-        (&args.until, Type::TIMESTAMPTZ),
-        (&limit, Type::INT8),
-    ];
-    let rows = database.query(LIST, &params).await?;
-    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let event = |row: &tokio_postgres::Row| {
-        Ok(json!({
-            "event_id": row.try_get::<_, String>("event_id")?,
-            "event_name": row.try_get::<_, String>("event_name")?,
-            "business_id": row.try_get::<_, String>("business_id")?,
-            "occurred_at": time(row.try_get("occurred_at")?),
-            "recorded_at": time(row.try_get("recorded_at")?),
-            "value": row.try_get::<_, Option<String>>("value")?,
-            "currency": row.try_get::<_, Option<String>>("currency")?,
-            "states": row.try_get::<_, Value>("states")?,
-        }))
-    };
-    Ok(rows
-        .iter()
-        .map(event)
-        .collect::<Result<_, tokio_postgres::Error>>()?)
-}
-
-/// One event's whole life.
-pub(super) fn show(args: &ShowArgs, file: &ConfigFile) -> anyhow::Result<()> {
+fn show(args: &ShowArgs, file: &ConfigFile) -> anyhow::Result<()> {
     let database = file.database(&args.database)?;
-    let life = block_on(async {
-        migrate::check(&database).await?;
-        let params: [(&(dyn ToSql + Sync), Type); 1] = [(&args.event_id, Type::TEXT)];
-        let rows = database.query(LIFE, &params).await?;
-        let row = rows.first().expect("the statement always has a row");
-        Ok(row.try_get::<_, Option<Value>>("life")?)
-    })?;
-    let Some(life) = life else {
-        bail!(
-            "there is no event with this id. Fix: `conversion-outbox events list --business-id …` shows the ids of an order's events"
-        );
-    };
+    let life = block_on(by_hand::life(&database, &args.event_id))?;
     match args.json {
         true => output::print_json(&life),
-        false => output::print(&life::readable(&life)),
+        false => output::print(&readable(&life)),
     }
+}
+
+/// What it is, what happened in the order of time, and where it stands.
+fn readable(life: &Value) -> String {
+    let event = &life["event"];
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let list = |value: &Value| {
+        let words: Vec<&str> = value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if words.is_empty() {
+            "none".to_owned()
+        } else {
+            words.join(", ")
+        }
+    };
+    let mut told = format!(
+        "{}  {} of {}",
+        text(&event["event_id"]),
+        text(&event["event_name"]),
+        text(&event["business_id"])
+    );
+    if let (Some(value), Some(currency)) = (event["value"].as_str(), event["currency"].as_str()) {
+        told.push_str(&format!(", {value} {currency}"));
+    }
+    if let Some(original) = event["depends_on"].as_str() {
+        told.push_str(&format!(", adjusts {original}"));
+    }
+    told.push_str(&format!(
+        "\ndata     user data: {}; click ids: {}; items: {}\n",
+        list(&life["data"]["user_data"]),
+        list(&life["data"]["click_ids"]),
+        life["data"]["items"],
+    ));
+    let consent: Vec<String> = life["consent"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| {
+            format!(
+                "{key} {}",
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            )
+        })
+        .collect();
+    told.push_str(&format!("consent  {}\n", consent.join(", ")));
+    for warning in life["warnings"].as_array().into_iter().flatten() {
+        told.push_str(&format!(
+            "warning  {}: {}\n",
+            text(&warning["field"]),
+            text(&warning["rule"])
+        ));
+    }
+    told.push('\n');
+    let mut rows = vec![["when (UTC)", "where", "what"].map(str::to_owned).to_vec()];
+    rows.extend(
+        life::timeline(life)
+            .into_iter()
+            .map(|(at, place, what)| vec![stamp(at), place, what]),
+    );
+    told.push_str(&output::table(&rows));
+    told.push('\n');
+    for one in life["deliveries"].as_array().into_iter().flatten() {
+        let due = one["due_at"].as_str().and_then(|at| at.parse().ok());
+        let due = due.map_or(String::new(), |at| format!(", due {}", stamp(at)));
+        told.push_str(&format!(
+            "now  {}: {}{due}\n",
+            text(&one["destination"]),
+            life::standing(&one["state"], &one["reason"])
+        ));
+    }
+    told
 }

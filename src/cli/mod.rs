@@ -2,7 +2,7 @@
 //!
 //! Data goes to standard output, messages to standard error. Secrets are never arguments: other users of a machine see them.
 
-mod again;
+mod by_hand;
 pub mod check;
 mod completions;
 mod dead_letters;
@@ -10,11 +10,11 @@ mod destinations;
 pub mod doctor;
 mod events;
 mod healthcheck;
-mod life;
 mod migrate;
 mod output;
 mod preview;
 mod run;
+mod runs;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod signals;
@@ -75,15 +75,15 @@ enum Command {
     Preview(preview::Args),
     /// Show destinations, their backlog, holds and totals.
     Status(status::Args),
-    /// Commands about events.
-    #[command(subcommand)]
-    Events(events::Command),
-    /// What ended badly: look at it, send it again, or end it.
-    #[command(subcommand)]
-    DeadLetters(dead_letters::Command),
     /// Commands about destinations.
     #[command(subcommand)]
     Destinations(destinations::Command),
+    /// Commands about deliveries that ended without having arrived for certain.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    /// Commands about events.
+    #[command(subcommand)]
+    Events(events::Command),
     /// Look at everything that has to be right before events can leave: configuration, secrets, database, and with
     /// --online the platforms.
     ///
@@ -138,9 +138,9 @@ impl Cli {
             }
             Command::Preview(args) => preview::run(&args, &file),
             Command::Status(args) => status::run(&args, &file),
-            Command::Events(command) => events::run(command, &file),
-            Command::DeadLetters(command) => dead_letters::run(command, &file),
             Command::Destinations(command) => destinations::run(command, &file),
+            Command::DeadLetters(command) => dead_letters::run(command, &file),
+            Command::Events(command) => events::run(command, &file),
             Command::Doctor(args) => doctor::run(&args, &file),
             Command::Healthcheck(args) => healthcheck::run(&args, &file),
             #[cfg(feature = "sandbox")]

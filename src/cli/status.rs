@@ -14,9 +14,9 @@ const STATUS: &str = include_str!("../../sql/queries/destination_status.sql");
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Print `{"schema_version", "destinations": [{"name", "platform", "state": "enabled" | "held" | "disabled", "hold":
-    /// null | {"reason", "code", "advice", "since", "probe_at": null for a pause}, "pending", "due", "retrying", "oldest_due_age_seconds",
+    /// null | {"reason", "code", "advice", "since", "probe_at"}, "pending", "due", "retrying", "oldest_due_age_seconds",
     /// "oldest_pending_age_seconds", "expiring", "unconfirmed_requests", "held_rules": [{"rule", "code", "advice", "since",
-    /// "probe_at"}], "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits; expiring are those that
+    /// "probe_at"}], "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits, probe_at for a pause; expiring are those that
     /// the platform takes for less than a day.
     #[arg(long)]
     json: bool,
@@ -51,7 +51,7 @@ struct Held {
     code: Option<String>,
     advice: Option<String>,
     since: DateTime<Utc>,
-    /// Nothing for a pause, which only a person ends.
+    /// Nothing for a pause.
     probe_at: Option<DateTime<Utc>>,
 }
 
@@ -112,16 +112,13 @@ impl Standing {
         let totals: Value = row.try_get("totals")?;
         let hold = match row.try_get::<_, Option<String>>("hold_reason")? {
             None => None,
-            Some(reason) => {
-                let is_paused = reason == "paused";
-                Some(Held {
-                    reason,
-                    code: row.try_get("hold_code")?,
-                    advice: row.try_get("hold_advice")?,
-                    since: row.try_get("held_since")?,
-                    probe_at: Some(row.try_get("probe_at")?).filter(|_| !is_paused),
-                })
-            }
+            Some(reason) => Some(Held {
+                reason,
+                code: row.try_get("hold_code")?,
+                advice: row.try_get("hold_advice")?,
+                since: row.try_get("held_since")?,
+                probe_at: row.try_get("probe_at")?,
+            }),
         };
         Ok(Standing {
             name: row.try_get("destination")?,
@@ -203,12 +200,15 @@ impl Standing {
         let mut text = self.destination_hold_text().unwrap_or_default();
         for rule in self.held_rules.as_array().into_iter().flatten() {
             let word = |key: &str| rule[key].as_str().unwrap_or_default();
+            let code = match rule["code"].as_str() {
+                Some(code) => format!(" ({code})"),
+                None => String::new(),
+            };
             text.push_str(&format!(
-                "{} rule {} is held since {} ({}): {}\n",
+                "{} rule {} is held since {}{code}: {}\n",
                 self.name,
                 word("rule"),
                 word("since"),
-                word("code"),
                 word("advice")
             ));
         }
@@ -224,15 +224,8 @@ impl Standing {
             .unwrap_or_default();
         let advice = hold.advice.as_deref().unwrap_or("see the worker's log");
         let since = hold.since.format("%F %T UTC");
-        let next = match hold.probe_at {
-            Some(at) => format!("; tried with one event at {}", at.format("%F %T UTC")),
-            None => format!(
-                "; until `conversion-outbox destinations resume {}`",
-                self.name
-            ),
-        };
         Some(format!(
-            "{} is held since {since} ({}{code}): {advice}{next}\n",
+            "{} is held since {since} ({}{code}): {advice}\n",
             self.name, hold.reason
         ))
     }

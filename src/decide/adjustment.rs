@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Decision, Surroundings, end, older_than};
 use crate::config::destination::DestinationConfig;
 use crate::destinations::Reversals;
-use crate::event::OutboxEvent;
+use crate::event::{OutboxEvent, is_reversal};
 use crate::money::{self, Money};
 use crate::original::{Left, Original, Reversal, Standing, left_of};
 use crate::outcome::{Reason, State};
@@ -30,10 +30,15 @@ pub(super) enum Role {
 
 /// What this destination makes of the event.
 pub(super) fn role(event: &OutboxEvent, destination: &DestinationConfig) -> Role {
+    role_of(&event.event_name, event.depends_on.is_some(), destination)
+}
+
+/// The same for an event of this name that names another, or none.
+pub(super) fn role_of(event_name: &str, adjusts: bool, destination: &DestinationConfig) -> Role {
     match destination.settings.reversals() {
-        _ if !event.is_reversal() => Role::Event,
+        _ if !is_reversal(event_name) => Role::Event,
         Reversals::Totals => Role::Change,
-        Reversals::Events if event.depends_on.is_some() => Role::Reversal,
+        Reversals::Events if adjusts => Role::Reversal,
         Reversals::Events => Role::Event,
     }
 }

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::event::Columns;
 
 mod adjustments;
+mod again;
 
 const NOW: i64 = 1_795_428_000;
 

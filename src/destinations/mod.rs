@@ -355,6 +355,23 @@ impl Settings {
         }
     }
 
+    /// By what the platform recognises a repeat of this event; nothing where it does not promise to.
+    pub fn repeat_key(&self, name: &str) -> Option<&'static str> {
+        match self {
+            Settings::Meta(_) => Some("event name and event id"),
+            Settings::Ga4(_) => {
+                ga4::repeat_window(name).map(|_| "transaction_id, which is the business id")
+            }
+            Settings::GoogleDataManager(_) => Some(
+                "conversion action and transaction id, which is made of the event id; a repeat overwrites",
+            ),
+            Settings::GoogleAds(_) => {
+                Some("conversion action and order id, which is made of the event id")
+            }
+            Settings::LinkedIn(_) => None,
+        }
+    }
+
     /// When to ask what became of a request, where the platform says so later.
     pub fn asks_later(&self) -> Option<AskLater> {
         match self {

@@ -3,7 +3,8 @@
 //!
 //! Pure: the clock is passed in. A gate that is shut burns no attempts; when its time comes, one request goes out as a
 //! probe, and its answer opens the gate or shuts it for longer. A gate that opens lets one request through at a time, then
-//! two, four, up to all: what has just recovered is not to be felled by its backlog.
+//! two, four, up to all: what has just recovered is not to be felled by its backlog. A pause lies above all that: whatever is
+//! answered meanwhile opens or shuts the gate below it, and nothing passes until a person makes an end of the pause.
 
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Gate {
     is_probing: bool,
     /// While it recovers.
     ramp: Option<Ramp>,
+    /// Whether a person paused the destination.
+    is_paused: bool,
     last_success_at: Option<DateTime<Utc>>,
 }
 
@@ -90,6 +93,7 @@ impl Gate {
             shut: None,
             is_probing: false,
             ramp: None,
+            is_paused: false,
             last_success_at: None,
         }
     }
@@ -107,6 +111,7 @@ impl Gate {
     /// What [`Gate::ask`] would say.
     pub fn look(&self, now: DateTime<Utc>) -> Pass {
         match self.shut {
+            _ if self.is_paused => Pass::Shut(Reason::DestinationHeld),
             Some(shut) if now >= shut.until && !self.is_probing => Pass::Probe,
             Some(shut) => Pass::Shut(shut.why),
             None if self.in_flight >= self.allowed() => Pass::Full,
@@ -265,6 +270,16 @@ impl Gate {
         self.shut.is_none() && self.ramp.is_none()
     }
 
+    /// A person paused the destination, or made an end of that.
+    pub fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+    }
+
+    /// Whether a person paused the destination.
+    pub fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
     /// Whether it is held, as opposed to down or throttling.
     pub fn is_held(&self) -> bool {
         self.shut
@@ -284,6 +299,7 @@ impl Gate {
     /// The word for metrics: half-open while it is probed, and while it recovers.
     pub fn circuit(&self) -> &'static str {
         match (self.shut, self.is_probing, self.ramp) {
+            _ if self.is_paused => "open",
             (None, _, None) => "closed",
             (Some(_), false, _) => "open",
             _ => "half_open",

@@ -11,6 +11,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::Shared;
 use super::gate::Throttles;
 use super::lane::Lane;
+use super::rules::OnRecord;
 use crate::db::error::DatabaseError;
 use crate::outcome::{Hold, Reason};
 
@@ -39,7 +40,7 @@ pub(super) async fn hold(
         );
         return;
     }
-    let was_held = lane.gate().is_held();
+    let was_held = lane.gate().is_held() || lane.gate().is_paused();
     let probe_at = shared.clock.now() + shared.worker.hold_probe;
     lane.gate().hold(probe_at);
     lane.metrics.held(true);
@@ -61,14 +62,7 @@ pub(super) async fn hold(
         (&fingerprint, Type::TEXT),
     ];
     match shared.database.query(HOLD, &params).await {
-        Ok(rows) => {
-            let mut gate = lane.gate();
-            gate.recorded(Reason::DestinationHeld);
-            // It may be paused, and then nobody probes.
-            if let Some(Ok(probe_at)) = rows.first().map(|row| row.try_get("probe_at")) {
-                gate.follow_hold(probe_at);
-            }
-        }
+        Ok(_) => lane.gate().recorded(Reason::DestinationHeld),
         // Held in this worker all the same; the next answer tries to write it again.
         Err(error) => {
             tracing::warn!(destination = lane.destination.name, %error, "the hold could not be written");
@@ -76,9 +70,9 @@ pub(super) async fn hold(
     }
 }
 
-/// Lifts a hold for all workers.
+/// Lifts a hold for all workers, but no pause.
 pub(super) async fn lift(lane: &Lane, shared: &Shared) {
-    lane.metrics.held(false);
+    lane.metrics.held(lane.gate().is_paused());
     tracing::info!(
         destination = lane.destination.name,
         "hold lifted: deliveries go on"
@@ -184,12 +178,16 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
     for row in &rows {
         stands.insert(row.try_get("name")?, standing(row)?);
     }
-    let mut rules: HashMap<String, BTreeMap<String, DateTime<Utc>>> = HashMap::new();
+    let mut rules: HashMap<String, BTreeMap<String, OnRecord>> = HashMap::new();
     for row in shared.database.query(RULE_HOLDS, &[]).await? {
+        let held = OnRecord {
+            until: row.try_get("probe_at")?,
+            is_paused: row.try_get("is_paused")?,
+        };
         rules
             .entry(row.try_get("destination")?)
             .or_default()
-            .insert(row.try_get("rule")?, row.try_get("probe_at")?);
+            .insert(row.try_get("rule")?, held);
     }
     for (lane, (was_on_record, rules_on_record)) in lanes.iter().zip(on_record) {
         let held = rules.remove(&lane.destination.name).unwrap_or_default();
@@ -209,6 +207,8 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
 /// What stands in the database of one destination.
 #[derive(Debug, Default)]
 struct Standing {
+    /// Whether a person paused it.
+    is_paused: bool,
     /// The next probe, and the credential that was refused.
     hold: Option<(DateTime<Utc>, Option<String>)>,
     /// Until when it is left alone, because it throttles.
@@ -216,6 +216,9 @@ struct Standing {
 }
 
 fn standing(row: &Row) -> Result<Standing, tokio_postgres::Error> {
+    let is_paused: bool = row
+        .try_get::<_, Option<bool>>("is_paused")?
+        .unwrap_or_default();
     let hold = row.try_get::<_, Option<String>>("hold_reason")?;
     let until = row.try_get::<_, Option<DateTime<Utc>>>("throttled_until")?;
     let throttles = Throttles {
@@ -223,9 +226,13 @@ fn standing(row: &Row) -> Result<Standing, tokio_postgres::Error> {
         since: row.try_get("throttled_since")?,
     };
     Ok(Standing {
+        is_paused,
+        // A pause takes the place of the hold on record: what is true of the credential shows when it ends.
         hold: match hold {
-            Some(_) => Some((row.try_get("probe_at")?, row.try_get("hold_credential")?)),
-            None => None,
+            Some(_) if !is_paused => {
+                Some((row.try_get("probe_at")?, row.try_get("hold_credential")?))
+            }
+            _ => None,
         },
         quiet: until.map(|until| (until, throttles)),
     })
@@ -233,10 +240,11 @@ fn standing(row: &Row) -> Result<Standing, tokio_postgres::Error> {
 
 /// Obeys what stands; what stood before (`was_on_record`) and does not any more is over.
 async fn follow_one(lane: &Lane, stand: Standing, was_on_record: Option<Reason>, shared: &Shared) {
+    follow_pause(lane, stand.is_paused);
     match stand.hold {
         None if was_on_record == Some(Reason::DestinationHeld) => {
             lane.gate().resume(Reason::DestinationHeld);
-            lane.metrics.held(false);
+            lane.metrics.held(stand.is_paused);
         }
         None => {}
         Some((probe_at, refused)) => {
@@ -256,5 +264,24 @@ async fn follow_one(lane: &Lane, stand: Standing, was_on_record: Option<Reason>,
             lane.gate().resume(Reason::RateLimited);
         }
         None => {}
+    }
+}
+
+/// Obeys a person's word.
+fn follow_pause(lane: &Lane, is_paused: bool) {
+    let mut gate = lane.gate();
+    if gate.is_paused() == is_paused {
+        return;
+    }
+    gate.pause(is_paused);
+    lane.metrics.held(is_paused || gate.is_held());
+    let destination = &lane.destination.name;
+    if is_paused {
+        tracing::warn!(
+            destination,
+            "destination paused by hand: nothing is sent to it, nothing is lost, no attempts are used up"
+        );
+    } else {
+        tracing::info!(destination, "pause ended: deliveries go on");
     }
 }

@@ -13,6 +13,10 @@ use crate::destinations::Lot;
 /// How long others wait while a probe is under way.
 const PROBE_TAKES: Duration = Duration::from_secs(60);
 
+/// How long what a paused rule keeps back lies untouched. Not until the pause ends, which nobody knows: what is put back just
+/// then must be found again.
+const PAUSE_LOOK: Duration = Duration::from_secs(600);
+
 /// The held rules of one destination, in this worker.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
@@ -35,13 +39,33 @@ struct Held {
     until: DateTime<Utc>,
     /// Whether the hold stands in the database as well: only then does its absence there mean that it is over.
     is_on_record: bool,
+    /// Whether a person paused it: no answer lifts that.
+    is_paused: bool,
+}
+
+/// A held rule as it stands in the database.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnRecord {
+    /// When one request may try again.
+    pub(super) until: DateTime<Utc>,
+    /// Whether a person paused it.
+    pub(super) is_paused: bool,
+}
+
+impl Held {
+    /// When what it keeps back is looked at again; nothing when it may be sent.
+    fn keeps_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self.is_paused {
+            true => Some(now + PAUSE_LOOK),
+            false => (self.until > now).then_some(self.until),
+        }
+    }
 }
 
 impl Rules {
     /// Until when the lot's rule must be left alone; nothing when it may be sent to.
     pub(super) fn look(&self, lot: &Lot, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let until = self.held.get(lot.rule.as_ref()?)?.until;
-        (until > now).then_some(until)
+        self.held.get(lot.rule.as_ref()?)?.keeps_until(now)
     }
 
     /// The same, for a request that goes out now: if it is a probe, others wait for its answer.
@@ -50,11 +74,13 @@ impl Rules {
         let rule = lot.rule.as_ref();
         match rule.and_then(|rule| self.held.get_mut(rule)) {
             None => RulePass::Free,
-            Some(held) if held.until > now => RulePass::Wait(held.until),
-            Some(held) => {
-                held.until = ends;
-                RulePass::Probe
-            }
+            Some(held) => match held.keeps_until(now) {
+                Some(until) => RulePass::Wait(until),
+                None => {
+                    held.until = ends;
+                    RulePass::Probe
+                }
+            },
         }
     }
 
@@ -72,9 +98,13 @@ impl Rules {
 
     /// Holds a rule; whether it was not held before.
     pub(super) fn hold(&mut self, rule: &str, until: DateTime<Utc>) -> bool {
+        if self.held.get(rule).is_some_and(|held| held.is_paused) {
+            return false;
+        }
         let held = Held {
             until,
             is_on_record: false,
+            is_paused: false,
         };
         self.held.insert(rule.to_owned(), held).is_none()
     }
@@ -92,14 +122,19 @@ impl Rules {
         recorded.map(|(rule, _)| rule.clone()).collect()
     }
 
-    /// Lifts the hold of a rule; whether there was one.
+    /// Lifts the hold of a rule; whether there was one. A pause stays.
     pub(super) fn lift(&mut self, rule: &str) -> bool {
-        self.held.remove(rule).is_some()
+        let is_lifted = self.held.get(rule).is_some_and(|held| !held.is_paused);
+        if is_lifted {
+            self.held.remove(rule);
+        }
+        is_lifted
     }
 
-    /// Whether every one of these is held.
+    /// Whether the platform refuses every one of these. What a person paused says nothing of the platform.
     pub(super) fn are_held<'a>(&self, mut rules: impl Iterator<Item = &'a String>) -> bool {
-        !self.held.is_empty() && rules.all(|rule| self.held.contains_key(rule))
+        let is_refused = |rule| self.held.get(rule).is_some_and(|held| !held.is_paused);
+        !self.held.is_empty() && rules.all(is_refused)
     }
 
     /// Takes over what stands in the database. A probe under way stays one. What begins while the record is read is not in
@@ -107,18 +142,20 @@ impl Rules {
     pub(super) fn follow(
         &mut self,
         before: &BTreeSet<String>,
-        holds: BTreeMap<String, DateTime<Utc>>,
+        holds: BTreeMap<String, OnRecord>,
     ) -> bool {
         let known = self.held.len();
         self.held.retain(|rule, held| {
             holds.contains_key(rule) || !held.is_on_record || !before.contains(rule)
         });
         let is_lifted = self.held.len() < known;
-        for (rule, until) in holds {
-            let own = self.held.get(&rule).map(|held| held.until);
+        for (rule, recorded) in holds {
+            // What a pause said of the next probe does not outlast it.
+            let own = self.held.get(&rule).filter(|held| !held.is_paused);
             let held = Held {
-                until: own.map_or(until, |own| own.max(until)),
+                until: own.map_or(recorded.until, |own| own.until.max(recorded.until)),
                 is_on_record: true,
+                is_paused: recorded.is_paused,
             };
             self.held.insert(rule, held);
         }
@@ -132,6 +169,13 @@ mod tests {
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_795_428_000 + seconds, 0).expect("a time")
+    }
+
+    fn recorded(seconds: i64, is_paused: bool) -> OnRecord {
+        OnRecord {
+            until: at(seconds),
+            is_paused,
+        }
     }
 
     fn lot(rule: &str) -> Lot {
@@ -159,7 +203,7 @@ mod tests {
         rules.hold("1", at(300));
         assert_eq!(rules.ask(&lot("1"), at(300)), RulePass::Probe);
         assert_eq!(rules.ask(&lot("1"), at(301)), RulePass::Wait(at(360)));
-        let held = BTreeMap::from([("1".to_owned(), at(300))]);
+        let held = BTreeMap::from([("1".to_owned(), recorded(300, false))]);
         assert!(!rules.follow(&BTreeSet::new(), held));
         assert_eq!(rules.look(&lot("1"), at(301)), Some(at(360)));
         assert!(rules.lift("1"));
@@ -168,6 +212,31 @@ mod tests {
         rules.recorded("2");
         assert!(rules.follow(&rules.on_record(), BTreeMap::new()));
         assert_eq!(rules.look(&lot("2"), at(0)), None, "lifted elsewhere");
+    }
+
+    #[test]
+    fn no_answer_lifts_a_pause() {
+        let mut rules = Rules::default();
+        let far = at(200_000_000_000);
+        rules.follow(
+            &BTreeSet::new(),
+            BTreeMap::from([("1".to_owned(), recorded(200_000_000_000, true))]),
+        );
+        assert!(!rules.lift("1"), "an answer from before");
+        assert!(!rules.hold("1", at(300)), "a refusal from before");
+        assert!(!rules.are_held(["1".to_owned()].iter()));
+        for now in [at(0), at(301), far + PAUSE_LOOK] {
+            assert_eq!(rules.ask(&lot("1"), now), RulePass::Wait(now + PAUSE_LOOK));
+        }
+        let refused = BTreeMap::from([("1".to_owned(), recorded(300, false))]);
+        rules.follow(&rules.on_record(), refused);
+        assert_eq!(
+            rules.look(&lot("1"), at(0)),
+            Some(at(300)),
+            "resumed, and refused since"
+        );
+        assert!(rules.follow(&rules.on_record(), BTreeMap::new()));
+        assert_eq!(rules.ask(&lot("1"), at(0)), RulePass::Free);
     }
 
     #[test]

@@ -60,6 +60,11 @@ impl Outbox {
         open(&self.url_of("worker"), &self.folder)
     }
 
+    /// An operator's way to the database, as the commands take it.
+    pub(crate) fn operator(&self) -> Database {
+        open(&self.url_of("operator"), &self.folder)
+    }
+
     /// The address of this database for a member of `conversion_outbox_<role>`.
     pub(crate) fn url_of(&self, role: &str) -> String {
         self.url.replace("//postgres@", &format!("//{role}_login@"))

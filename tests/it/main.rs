@@ -1,5 +1,6 @@
 //! Everything that needs a database or a process. One binary, so that the library is linked once.
 
+mod by_hand;
 mod catalog;
 mod claim;
 mod cli;

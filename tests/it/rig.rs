@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use conversion_outbox::config::Config;
-use conversion_outbox::config::database::DatabaseConfig;
-use conversion_outbox::config::secret::SecretRef;
 use conversion_outbox::db::connect::Database;
 use conversion_outbox::destinations::Platform as Destination;
 use conversion_outbox::sandbox::google::sandbox_key_file;
@@ -324,18 +322,6 @@ rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
                 .expect("connected");
         tokio::spawn(connection);
         app
-    }
-
-    /// The address of its database, for a superuser.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The database as a login that may do everything by hand.
-    pub(crate) fn operator(&self) -> Database {
-        let file = self.write("operator.url", &self.url);
-        let config = DatabaseConfig::new(SecretRef::file(file));
-        Database::open(&config).expect("a valid address")
     }
 
     // --- what the database says ---

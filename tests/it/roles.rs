@@ -53,6 +53,44 @@ async fn the_application_writes_events_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn only_operators_lay_hands_on_deliveries_and_they_do_it_through_functions() {
+    let outbox = Outbox::new().await;
+    let functions = [
+        "pause_destination('x', 'y')",
+        "resume_destination('x')",
+        "replay_deliveries('{1}', '{x}', 'y')",
+        "skip_deliveries('{1}', '{x}', 'y')",
+        "event_life('x')",
+    ];
+    for role in ["app", "worker", "reader", "privacy"] {
+        let session = outbox.session(role).await;
+        for function in functions {
+            refused(&session, &format!("select conversion_outbox.{function}")).await;
+        }
+    }
+    let operator = outbox.session("operator").await;
+    for inner in [
+        "open_run(null, 'replay', 'y', '{}')",
+        "add_to_run(1, '{}')",
+        "refuse_by_hand('OB030', 'x', 'y')",
+        "standings_of(1)",
+    ] {
+        refused(&operator, &format!("select conversion_outbox.{inner}")).await;
+    }
+    for sql in [
+        "update conversion_outbox.delivery set state = 'pending'",
+        "update conversion_outbox.destination set hold_reason = null",
+        "update conversion_outbox.audit set reason = 'other'",
+        "insert into conversion_outbox.audit (action, reason) values ('replay', 'x')",
+        "delete from conversion_outbox.audit_delivery",
+        "select * from conversion_outbox.event",
+        "select * from conversion_outbox.queue",
+    ] {
+        refused(&operator, sql).await;
+    }
+}
+
+#[tokio::test]
 async fn the_worker_removes_no_history_and_defines_nothing() {
     let outbox = Outbox::new().await;
     let worker = outbox.session("worker").await;

@@ -284,3 +284,27 @@ proptest! {
         prop_assert_eq!((gate.circuit(), gate.allowed()), ("closed", ceiling));
     }
 }
+
+#[test]
+fn only_a_person_ends_a_pause() {
+    let mut gate = gate();
+    gate.hold(at(300));
+    assert_eq!(gate.ask(at(300)), Pass::Probe);
+    gate.pause(true);
+    assert!(
+        gate.after_success(at(301), true),
+        "the probe lifts the hold below"
+    );
+    gate.leave(true);
+    assert_eq!(gate.ask(at(302)), Pass::Shut(Reason::DestinationHeld));
+    gate.hold(at(600));
+    gate.resume(Reason::DestinationHeld);
+    gate.after_refusal(false);
+    gate.after_failure(at(303), None);
+    let far = at(300_000_000_000);
+    assert_eq!(gate.look(far), Pass::Shut(Reason::DestinationHeld));
+    assert_eq!(gate.circuit(), "open");
+    gate.pause(false);
+    assert_eq!(gate.ask(at(304)), Pass::Open);
+    assert_eq!(gate.last_success_at(), Some(at(301)));
+}
