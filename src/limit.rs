@@ -33,10 +33,10 @@ impl RateLimit {
         (self.requests / 10).max(1)
     }
 
-    /// How long a turn that was given away may be used: long enough for a slow network, short enough that what was given
-    /// earlier does not add much to what is given now.
+    /// How long a turn that was given away may be used, and its request be on the way: long enough for a slow network, short
+    /// enough that what was given earlier does not add much to what is given now.
     pub fn validity(&self) -> Duration {
-        (self.per / 20).clamp(Duration::from_millis(200), Duration::from_secs(2))
+        (self.per / 20).clamp(Duration::from_millis(500), Duration::from_secs(2))
     }
 
     /// From one turn to the next. Burst, steady flow and late use together never exceed the limit in any span: of `b` at once

@@ -1,7 +1,7 @@
 //! What an outcome means for a delivery: its next state, and whether the try counts against the limit.
 //!
-//! Pure. An attempt is burned only when the destination has answered something else since this delivery was last
-//! tried: then the event is at fault. A destination that is down answers nobody, so it burns nothing, and only age ends
+//! Pure. An attempt is burned only when the event failed alone, and the destination has answered something else since this
+//! delivery was last tried: then the event is at fault. A destination that is down answers nobody, so it burns nothing, and only age ends
 //! the waiting.
 
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Ended<'a> {
     pub prior: &'a Prior,
     /// Whether a lost answer may be followed by another request.
     pub repeat: Repeat,
+    /// Whether it was the only event of its request: who is in company may be innocent.
+    pub is_alone: bool,
     /// When its request was sent.
     pub tried_at: DateTime<Utc>,
     /// When the destination last answered anything well.
@@ -120,10 +122,10 @@ pub fn resolve(ended: &Ended<'_>, limits: &Limits, now: DateTime<Utc>) -> Resolu
     }
 }
 
-/// Whether the destination has proved, since this delivery was last tried, that it works for others.
+/// Whether it failed alone although the destination has proved, since this delivery was last tried, that it works for others.
 fn is_at_fault(ended: &Ended<'_>) -> bool {
     let since = ended.prior.tried_at.unwrap_or(ended.tried_at);
-    ended.last_success_at.is_some_and(|success| success > since)
+    ended.is_alone && ended.last_success_at.is_some_and(|success| success > since)
 }
 
 fn later(
@@ -195,6 +197,7 @@ mod tests {
             outcome,
             prior,
             repeat: Repeat::Always,
+            is_alone: true,
             tried_at: at(0),
             last_success_at: last_success.map(at),
         }
@@ -235,6 +238,12 @@ mod tests {
             State::Pending
         );
         prior.attempts = 2;
+        let in_company = Ended {
+            is_alone: false,
+            ..ended(failing, &prior, Some(-30))
+        };
+        let resolution = resolve(&in_company, &LIMITS, at(1));
+        assert!(!resolution.is_counted, "another one may be the culprit");
         let resolution = resolve(&ended(failing, &prior, Some(-30)), &LIMITS, at(1));
         assert_eq!(
             (resolution.state, resolution.reason),
@@ -330,7 +339,7 @@ mod tests {
             for (outcome, works_for_others) in outcomes {
                 now += 100;
                 let ended = Ended {
-                    outcome, prior: &prior, repeat, tried_at: at(now),
+                    outcome, prior: &prior, repeat, is_alone: true, tried_at: at(now),
                     last_success_at: works_for_others.then(|| at(now + 1)),
                 };
                 let resolution = resolve(&ended, &LIMITS, at(now + 2));

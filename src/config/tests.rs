@@ -386,3 +386,56 @@ fn a_missing_file_is_a_fault() {
         "{report}"
     );
 }
+
+const GOOGLE: &str = r#"
+[[destination]]
+name = "google"
+platform = "google_data_manager"
+operating_account = "1234567890"
+service_account = { file = "/run/key.json" }
+conversion_actions = { order_paid = "1" }
+"#;
+
+#[test]
+fn a_limit_of_requests_is_the_documented_one_or_the_configured_one() {
+    let limit = |text: &str, name: &str| {
+        let config = parse(text, &[]).unwrap_or_else(|faults| panic!("{faults}"));
+        let found = config.destinations.into_iter().find(|one| one.name == name);
+        let limit = found.expect("it is there").rate_limit;
+        limit.map(|limit| (limit.group, limit.requests, limit.per.as_secs()))
+    };
+    let google = format!("{MINIMAL}{GOOGLE}");
+    assert_eq!(limit(&google, "meta-eu"), None, "Meta documents none");
+    let of_project = Some(("google_data_manager".to_owned(), 300, 60));
+    assert_eq!(limit(&google, "google"), of_project);
+    let named = format!("{google}quota_project = \"mine\"\n");
+    assert_eq!(
+        limit(&named, "google").map(|limit| limit.0),
+        Some("google_data_manager mine".to_owned())
+    );
+    let own = minimal_with("rate_limit = { requests = 5, per_secs = 1 }");
+    assert_eq!(limit(&own, "meta-eu"), Some(("meta-eu".to_owned(), 5, 1)));
+    let shared = minimal_with("rate_limit = { requests = 5, group = \"both\" }");
+    assert_eq!(limit(&shared, "meta-eu"), Some(("both".to_owned(), 5, 60)));
+}
+
+#[test]
+fn destinations_of_one_group_have_one_limit() {
+    let text = format!(
+        "{}rate_limit = {{ requests = 6, group = \"both\" }}\n",
+        minimal_with("rate_limit = { requests = 5, group = \"both\" }")
+    );
+    check_faults(
+        &text,
+        &[],
+        &[
+            "config.toml:15: destination \"ga4\": rate_limit differs from that of another destination of the same group",
+        ],
+    );
+    let text = minimal_with("rate_limit = { per_secs = 60 }");
+    let report = parse(&text, &[]).expect_err("there is a fault").to_string();
+    assert!(
+        report.contains("rate_limit.requests is required"),
+        "{report}"
+    );
+}

@@ -1,4 +1,4 @@
-//! One request's way to the platform and back: lease, intent, request, answer, and splitting where the platform refuses
+//! One lot's way to the platform and back, request after request: lease, intent, request, answer, and splitting where the platform refuses
 //! a whole batch because of one event.
 //!
 //! The only order that is safe: what is written before the request is the intent, and what is written after it is the
@@ -29,17 +29,17 @@ const SETTLE_MARGIN: Duration = Duration::from_secs(3);
 /// Between two tries to write an intent while the database is away.
 const INTENT_PAUSE: Duration = Duration::from_millis(300);
 
-/// Delivers the jobs of a request, whatever becomes of them: every job ends in exactly one message to the settler.
+/// Delivers the parts of a lot one after another, the last one first, whatever becomes of them: every job ends in exactly one
+/// message to the settler.
 pub(super) async fn deliver(
     lane: &Arc<Lane>,
-    jobs: Vec<Job>,
+    mut parts: Vec<Vec<Job>>,
     passage: &Passage,
     turn: Turn,
     shared: &Shared,
 ) {
     let mut turn = Some(turn);
-    // Halves of a refused batch are sent one after another: nothing was stored, and there is no hurry.
-    let mut parts = vec![jobs];
+    // So do halves of a refused batch: nothing was stored, and there is no hurry.
     while let Some(part) = parts.pop() {
         let turn = match turn.take() {
             Some(turn) => turn,
@@ -67,8 +67,12 @@ async fn again(
     shared: &Shared,
 ) -> Result<Turn, (Reason, DateTime<Utc>)> {
     let now = shared.clock.now();
-    if let Pass::Shut(reason) = lane.gate().look(now) {
-        return Err((reason, now));
+    let pass = lane.gate().look(now);
+    match pass {
+        Pass::Open | Pass::Full => {}
+        Pass::Shut(reason) => return Err((reason, now)),
+        // It shut meanwhile, and this is no probe.
+        Pass::Probe => return Err((Reason::DestinationBusy, now)),
     }
     let lot = part.first().map(|job| &job.sendable.item.lot);
     if let Some(until) = lot.and_then(|lot| lane.rules().look(lot, now)) {
@@ -197,6 +201,7 @@ async fn send(
         }
         Fate::Each(rows) => rows,
     };
+    let is_alone = jobs.len() == 1;
     let mut bystanders = Vec::new();
     for (n, (mut job, row)) in jobs.into_iter().zip(rows).enumerate() {
         let name = row.outcome.as_str();
@@ -210,7 +215,7 @@ async fn send(
         let receipt = receipt(lane, &job, &exchange.answer, row.outcome, shared);
         let settlement = Settlement {
             receipt,
-            ..resolved(lane, job, row.outcome, proven_at, shared)
+            ..resolved(lane, job, row.outcome, is_alone, proven_at, shared)
         };
         shared.report(Message::Settled(settlement)).await;
     }
@@ -264,6 +269,7 @@ fn resolved(
     lane: &Lane,
     mut job: Job,
     outcome: Outcome,
+    is_alone: bool,
     last_success_at: Option<chrono::DateTime<chrono::Utc>>,
     shared: &Shared,
 ) -> Settlement {
@@ -286,6 +292,7 @@ fn resolved(
         outcome,
         prior: &prior,
         repeat: job.sendable.repeat,
+        is_alone,
         tried_at: last.tried_at,
         last_success_at,
     };

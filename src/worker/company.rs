@@ -10,20 +10,29 @@ use std::collections::BTreeMap;
 use super::lane::Job;
 use crate::destinations::Lot;
 
-/// Parts of a batch, each for one request; the last one is to go first and holds those that nobody suspects. Only what
-/// belongs to one lot shares a request.
-pub(super) fn parts(jobs: Vec<Job>, batch_size: usize) -> Vec<Vec<Job>> {
-    let mut by_company: BTreeMap<(Reverse<usize>, Lot), Vec<Job>> = BTreeMap::new();
+/// The lots of a batch, each with its parts. Lots know nothing of one another and may go at once.
+pub(super) fn lots(jobs: Vec<Job>, batch_size: usize) -> Vec<Vec<Vec<Job>>> {
+    let mut by_lot: BTreeMap<Lot, Vec<Job>> = BTreeMap::new();
+    for job in jobs {
+        let lot = job.sendable.item.lot.clone();
+        by_lot.entry(lot).or_default().push(job);
+    }
+    by_lot
+        .into_values()
+        .map(|jobs| parts(jobs, batch_size))
+        .collect()
+}
+
+/// Parts of a lot, each for one request; the last one is to go first and holds those that nobody suspects. They go one after
+/// another: who is suspected together is not to be judged by what goes well beside it.
+fn parts(jobs: Vec<Job>, batch_size: usize) -> Vec<Vec<Job>> {
+    let mut by_company: BTreeMap<Reverse<usize>, Vec<Job>> = BTreeMap::new();
     for job in jobs {
         let size = company(&job, batch_size);
-        let lot = job.sendable.item.lot.clone();
-        by_company
-            .entry((Reverse(size), lot))
-            .or_default()
-            .push(job);
+        by_company.entry(Reverse(size)).or_default().push(job);
     }
     let mut parts = Vec::new();
-    for ((Reverse(size), _), mut jobs) in by_company.into_iter().rev() {
+    for (Reverse(size), mut jobs) in by_company.into_iter().rev() {
         while jobs.len() > size {
             parts.push(jobs.split_off(jobs.len() - size));
         }

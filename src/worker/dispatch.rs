@@ -26,19 +26,25 @@ pub(super) async fn run(lane: Arc<Lane>, shared: Arc<Shared>, mut stop: watch::R
             () = stopped(&mut stop) => break,
             batch = lane.inbox.take(size) => batch,
         };
-        // Each part is a request of its own: one that is slow, or whose rule is, holds up no other.
-        let mut parts = company::parts(batch, size);
-        while let Some(part) = parts.pop() {
-            match let_out(&lane, part, &slots, &shared, &mut stop).await {
-                Way::Out(part, leave) => {
-                    let (lane, shared) = (lane.clone(), shared.clone());
-                    requests.spawn(async move {
-                        attempt::deliver(&lane, part, &leave.passage, leave.turn, &shared).await;
-                        drop(leave.slot);
-                    });
+        // Each lot goes by itself: a slow conversion action holds up no other.
+        for mut parts in company::lots(batch, size) {
+            while let Some(part) = parts.pop() {
+                let way = let_out(&lane, part, &slots, &shared, &mut stop).await;
+                lane.moves();
+                match way {
+                    Way::Out(part, leave) => {
+                        let mut parts = std::mem::take(&mut parts);
+                        parts.push(part);
+                        let (lane, shared) = (lane.clone(), shared.clone());
+                        requests.spawn(async move {
+                            attempt::deliver(&lane, parts, &leave.passage, leave.turn, &shared)
+                                .await;
+                            drop(leave.slot);
+                        });
+                    }
+                    Way::Back => {}
+                    Way::Stop(part) => give_back(&lane, part, &shared).await,
                 }
-                Way::Back => {}
-                Way::Stop(part) => give_back(&lane, part, &shared).await,
             }
             while let Some(ended) = requests.try_join_next() {
                 report_panic(ended);

@@ -172,22 +172,27 @@ impl Gate {
         }
     }
 
-    /// The destination throttles. Each time in a row it is left alone for longer, and never for less than it asked for.
-    /// Returns until when.
+    /// The destination throttles. Each time in a row it is left alone for longer, and never for less than it asked for; what
+    /// was under way together counts once. Returns until when.
     pub fn after_throttling(
         &mut self,
         now: DateTime<Utc>,
         wish: Option<Duration>,
         schedule: &Schedule,
+        is_probe: bool,
     ) -> DateTime<Utc> {
-        let grown = schedule.delay(self.throttles.count, None);
-        let delay = schedule.delay(self.throttles.count, wish).max(grown);
+        let known = self
+            .shut
+            .filter(|shut| shut.why == Reason::RateLimited && !is_probe);
+        let before = self.throttles.count - u32::from(known.is_some() && self.throttles.count > 0);
+        let grown = schedule.delay(before, None);
+        let delay = schedule.delay(before, wish).max(grown);
         self.throttles = Throttles {
-            count: self.throttles.count.saturating_add(1),
+            count: before.saturating_add(1),
             since: self.throttles.since.or(Some(now)),
         };
         self.step_back();
-        let until = now + delay;
+        let until = known.map_or(now + delay, |known| known.until.max(now + delay));
         self.shut_until(until, Reason::RateLimited);
         until
     }
@@ -260,9 +265,9 @@ impl Gate {
         }
     }
 
-    /// Whether nothing goes out, but for a probe.
-    pub fn is_shut(&self) -> bool {
-        self.shut.is_some()
+    /// Why nothing goes out, but for a probe.
+    pub fn why_shut(&self) -> Option<Reason> {
+        self.shut.map(|shut| shut.why)
     }
 
     /// Whether as many may go out as ever.

@@ -3,12 +3,13 @@
 //! Lanes share nothing, so a slow or broken destination holds up no other. A lane takes no more than it can send within
 //! the lease; the rest goes back to the database at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::credential::Credential;
@@ -58,8 +59,8 @@ pub(super) struct Lane {
     turns: Option<Arc<Turns>>,
     /// Smoothed duration of a request, in microseconds.
     pace: AtomicU64,
-    /// It kept others from their work, and no request of it has ended since.
-    is_stuck: AtomicBool,
+    /// It kept others from their work: until then, or until it moves again, it takes nothing.
+    stuck_until: Mutex<Option<Instant>>,
 }
 
 /// The right to have a request under way, until it is dropped.
@@ -137,7 +138,7 @@ impl Lane {
             rules: Mutex::default(),
             turns,
             pace: AtomicU64::new(micros(FIRST_GUESS)),
-            is_stuck: AtomicBool::new(false),
+            stuck_until: Mutex::default(),
             destination,
             metrics,
         };
@@ -316,12 +317,15 @@ impl Lane {
 
     /// Jobs in memory at most: what can be sent in a third of a lease, at the pace of its requests and of its limit.
     fn capacity(&self, lease: Duration) -> usize {
-        if self.is_stuck.load(Ordering::Relaxed) {
+        if self
+            .stuck_until()
+            .is_some_and(|until| until > Instant::now())
+        {
             return 0;
         }
         let (is_shut, at_once) = {
             let gate = self.gate();
-            (gate.is_shut(), gate.allowed())
+            (gate.why_shut().is_some(), gate.allowed())
         };
         if is_shut {
             return 1;
@@ -346,16 +350,28 @@ impl Lane {
 
     /// Remembers how long a request took.
     pub(super) fn took(&self, duration: Duration) {
-        self.is_stuck.store(false, Ordering::Relaxed);
+        self.moves();
         let before = self.pace.load(Ordering::Relaxed);
         self.pace
             .store((before * 7 + micros(duration)) / 8, Ordering::Relaxed);
     }
 
-    /// Takes its jobs away: they keep others from their work. It gets no more until a request of it has ended.
+    /// Takes its jobs away: they keep others from their work. It gets no more until something of it has moved on, and at the
+    /// latest when whatever is under way must have ended.
     pub(super) fn shed(&self) -> Vec<Job> {
-        self.is_stuck.store(true, Ordering::Relaxed);
+        *self.stuck_until() = Some(Instant::now() + self.destination.request_timeout);
         self.inbox.clear()
+    }
+
+    /// A job of it was let out, or a request of it has ended.
+    pub(super) fn moves(&self) {
+        *self.stuck_until() = None;
+    }
+
+    fn stuck_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.stuck_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the gate for a request under way.

@@ -183,7 +183,7 @@ async fn pass_on(
     let now = shared.clock.now();
     match answer.verdict {
         LateVerdict::Unasked(Outcome::RateLimited { after }) => {
-            quiet::throttle(lane, after, shared).await;
+            quiet::throttle(lane, after, is_probe, shared).await;
         }
         LateVerdict::Unasked(Outcome::Hold(hold)) | LateVerdict::All(Outcome::Hold(hold)) => {
             holds::hold(lane, hold, code, fingerprint, shared).await;

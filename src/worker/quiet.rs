@@ -19,18 +19,19 @@ const TAKE_RULE_PROBE: &str = include_str!("../../sql/queries/take_rule_probe.sq
 /// What a probe takes beyond its request, which may go out twice with two tokens.
 const PROBE_MARGIN: Duration = Duration::from_secs(5);
 
-/// A daily quota that is used up answers with throttling for this long before it is taken for one.
+/// Throttling that lasts so long is taken for a daily quota that is used up, where the platform documents one: the answer
+/// does not say which quota it is.
 const QUOTA_AFTER: TimeDelta = TimeDelta::minutes(20);
 
 /// Minutes after the hour at which a daily quota is new: five, and up to five more, so that not all come at once.
 const QUOTA_MINUTES: i64 = 5;
 
 /// The platform says that it is asked too often: all workers leave it alone. `wish` is how long it asked for.
-pub(super) async fn throttle(lane: &Lane, wish: Option<Duration>, shared: &Shared) {
+pub(super) async fn throttle(lane: &Lane, wish: Option<Duration>, is_probe: bool, shared: &Shared) {
     let now = shared.clock.now();
     let (until, throttles) = {
         let mut gate = lane.gate();
-        let until = gate.after_throttling(now, wish, &lane.limits.schedule);
+        let until = gate.after_throttling(now, wish, &lane.limits.schedule, is_probe);
         let throttles = gate.throttles();
         let until = match quota_is_new_at(lane, throttles, now) {
             Some(new) if new > until => new,
@@ -64,13 +65,13 @@ pub(super) async fn throttle(lane: &Lane, wish: Option<Duration>, shared: &Share
 
 /// When a daily quota that seems to be used up is new, where the platform documents its hour.
 fn quota_is_new_at(lane: &Lane, throttles: Throttles, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let resets_at = lane.destination.platform().needs().quota_resets_at?;
-    let is_used_up = now - throttles.since? >= QUOTA_AFTER;
-    // Spread over destinations and times, with nothing random in it.
+    let new_at = next(lane.destination.platform().needs().quota_resets_at?, now);
+    // Of yesterday's quota nothing follows for today's.
+    let since = throttles.since?.max(new_at - TimeDelta::days(1));
+    // As good as random: the fraction of the second at which the answer came.
     let jitter = i64::from(now.timestamp_subsec_micros()) % (QUOTA_MINUTES * 60);
-    is_used_up.then(|| {
-        next(resets_at, now) + TimeDelta::minutes(QUOTA_MINUTES) + TimeDelta::seconds(jitter)
-    })
+    let is_used_up = now - since >= QUOTA_AFTER;
+    is_used_up.then(|| new_at + TimeDelta::minutes(QUOTA_MINUTES) + TimeDelta::seconds(jitter))
 }
 
 /// The next time the clock shows this hour, in UTC.

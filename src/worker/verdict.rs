@@ -69,24 +69,24 @@ pub(super) async fn pass_on(
     let now = shared.clock.now();
     let was_shut = match of_destination(&exchange.answer.verdict) {
         Said::Works => {
-            let (on_record, was_shut) = {
+            let (why, was_shut) = {
                 let mut gate = lane.gate();
-                (gate.on_record(), gate.after_success(now, is_probe))
+                (gate.why_shut(), gate.after_success(now, is_probe))
             };
             if was_shut {
-                lift(lane, on_record, shared).await;
+                lift(lane, why, shared).await;
             }
             was_shut
         }
         Said::Refuses => {
-            let (on_record, was_shut) = {
+            let (why, was_shut) = {
                 let mut gate = lane.gate();
-                (gate.on_record(), gate.after_refusal(is_probe))
+                (gate.why_shut(), gate.after_refusal(is_probe))
             };
             // Who finds fault with an event lets us in.
-            let is_hold = on_record == Some(Reason::DestinationHeld);
+            let is_hold = why == Some(Reason::DestinationHeld);
             if was_shut && !(is_hold && is_of_rule(&exchange.answer.verdict)) {
-                lift(lane, on_record, shared).await;
+                lift(lane, why, shared).await;
             }
             was_shut
         }
@@ -103,7 +103,7 @@ pub(super) async fn pass_on(
             false
         }
         Said::Fails(Outcome::RateLimited { after }) => {
-            quiet::throttle(lane, after, shared).await;
+            quiet::throttle(lane, after, is_probe, shared).await;
             false
         }
         Said::Fails(Outcome::Hold(hold)) => {
@@ -131,9 +131,9 @@ pub(super) async fn pass_on(
     }
 }
 
-/// The gate opened: what was on record of why it was shut goes.
-async fn lift(lane: &Lane, on_record: Option<Reason>, shared: &Shared) {
-    match on_record {
+/// The gate opened: why it was shut goes from the record.
+async fn lift(lane: &Lane, why: Option<Reason>, shared: &Shared) {
+    match why {
         Some(Reason::DestinationHeld) => holds::lift(lane, shared).await,
         Some(Reason::RateLimited) => quiet::calm(lane, shared).await,
         _ => {}

@@ -14,6 +14,9 @@ const ENDED_PAGE: &str = include_str!("../../sql/queries/ended_page.sql");
 /// Settled events, enough that a sequential scan of them would show.
 const HISTORY: u32 = 200_000;
 
+/// Deliveries that wait, enough that a look at each of them would show.
+const WAITING: u32 = 100_000;
+
 #[tokio::test]
 async fn claim_cost_stays_flat_as_history_grows() {
     let outbox = Outbox::new().await;
@@ -29,6 +32,7 @@ async fn claim_cost_stays_flat_as_history_grows() {
     settle_history(&admin, 1000).await;
     let before = costs(&admin).await;
     settle_history(&admin, HISTORY).await;
+    wait_in_the_way(&admin).await;
     let after = costs(&admin).await;
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(
@@ -143,6 +147,20 @@ fn collect_scans(node: &Value, scans: &mut Vec<String>) {
     for child in node["Plans"].as_array().into_iter().flatten() {
         collect_scans(child, scans);
     }
+}
+
+/// Adds many that wait: replays that came before all others, and what expires soon and is not due yet.
+async fn wait_in_the_way(admin: &Session) {
+    admin
+        .run(&format!(
+            "insert into conversion_outbox.delivery (event_no, destination, state, reason, due_at, expires_at, replayed_at)
+               select 1000000 + n, 'meta', 'pending', 'retry', now() - interval '1 day', now() + interval '1 hour', now()
+                 from generate_series(1, {WAITING}) n;
+             insert into conversion_outbox.delivery (event_no, destination, state, reason, due_at, expires_at)
+               select 2000000 + n, 'meta', 'pending', 'retry', now() + interval '1 hour', now() + interval '2 hours'
+                 from generate_series(1, {WAITING}) n"
+        ))
+        .await;
 }
 
 /// Adds events that were delivered long ago. Triggers are off: this is about reading.

@@ -49,7 +49,7 @@ fn a_success_in_between_starts_the_count_again() {
 #[test]
 fn it_opens_step_by_step_and_goes_back_to_one_after_a_failure() {
     let mut gate = gate();
-    gate.after_throttling(at(0), None, &PROBES);
+    gate.after_throttling(at(0), None, &PROBES, true);
     assert!(gate.ask(at(100)) == Pass::Probe);
     gate.after_success(at(100), true);
     gate.leave(true);
@@ -69,7 +69,7 @@ fn it_opens_step_by_step_and_goes_back_to_one_after_a_failure() {
     assert_eq!(gate.circuit(), "closed");
     assert_eq!(round(&mut gate), 8);
 
-    gate.after_throttling(at(200), None, &PROBES);
+    gate.after_throttling(at(200), None, &PROBES, true);
     gate.ask(at(300));
     gate.after_success(at(300), true);
     gate.leave(true);
@@ -83,7 +83,7 @@ fn a_hold_outlasts_failures_and_ends_by_word_or_by_probe() {
     let mut gate = gate();
     gate.hold(at(300));
     gate.after_failure(at(1), Some(Duration::from_secs(1)));
-    gate.after_throttling(at(2), None, &PROBES);
+    gate.after_throttling(at(2), None, &PROBES, true);
     assert!(
         !gate.after_success(at(3), false),
         "a request from before the hold lifts nothing"
@@ -106,7 +106,7 @@ fn a_hold_outlasts_failures_and_ends_by_word_or_by_probe() {
 #[test]
 fn what_others_say_meanwhile_makes_no_second_probe() {
     let mut gate = gate();
-    gate.after_throttling(at(0), None, &PROBES);
+    gate.after_throttling(at(0), None, &PROBES, true);
     assert_eq!(gate.ask(at(300)), Pass::Probe);
     gate.after_failure(at(300), Some(Duration::ZERO));
     gate.hold(at(301));
@@ -143,7 +143,7 @@ fn the_record_says_when_the_next_probe_is_due_but_for_a_probe_of_our_own() {
 #[test]
 fn throttling_is_obeyed_to_the_second() {
     let mut gate = gate();
-    gate.after_throttling(at(0), Some(Duration::from_secs(60)), &PROBES);
+    gate.after_throttling(at(0), Some(Duration::from_secs(60)), &PROBES, true);
     assert_eq!(gate.look(at(59)), Pass::Shut(Reason::RateLimited));
     assert!(may_probe(&gate, 62));
 }
@@ -154,7 +154,7 @@ fn throttling_in_spite_of_its_wish_is_left_alone_for_longer_than_that() {
     let is_open_soon = |times| {
         let mut gate = gate();
         for _ in 0..times {
-            gate.after_throttling(at(0), wish, &PROBES);
+            gate.after_throttling(at(0), wish, &PROBES, true);
         }
         // The wish, and the first delay's share on top.
         may_probe(&gate, 2)
@@ -165,12 +165,24 @@ fn throttling_in_spite_of_its_wish_is_left_alone_for_longer_than_that() {
 }
 
 #[test]
+fn what_was_under_way_together_is_throttled_once() {
+    let mut gate = gate();
+    let until = gate.after_throttling(at(0), Some(Duration::from_secs(60)), &PROBES, false);
+    for _ in 0..7 {
+        assert!(gate.after_throttling(at(0), None, &PROBES, false) >= until);
+    }
+    assert_eq!(gate.throttles().count, 1);
+    gate.after_throttling(at(90), None, &PROBES, true);
+    assert_eq!(gate.throttles().count, 2);
+}
+
+#[test]
 fn throttling_again_and_again_is_left_alone_for_longer() {
     let longest = |times: u32| {
         let waits = (0..200).map(|_| {
             let mut gate = gate();
             for _ in 0..times {
-                gate.after_throttling(at(0), None, &PROBES);
+                gate.after_throttling(at(0), None, &PROBES, true);
             }
             (0..100)
                 .find(|&second| may_probe(&gate, second))
@@ -258,7 +270,7 @@ proptest! {
                         Step::Refusal => drop(gate.after_refusal(is_probe)),
                         Step::Failure(wish) => gate.after_failure(at(now), wish.map(Duration::from_secs)),
                         Step::Throttling(wish) => {
-                            gate.after_throttling(at(now), wish.map(Duration::from_secs), &PROBES);
+                            gate.after_throttling(at(now), wish.map(Duration::from_secs), &PROBES, is_probe);
                         }
                         Step::Hold(seconds) => gate.hold(at(now) + Duration::from_secs(seconds)),
                         _ => {}

@@ -1,9 +1,11 @@
 //! One conversion rule that does not work is held by itself; the rest of its destination goes on.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use conversion_outbox::destinations::Platform as Destination;
-use conversion_outbox::sandbox::Platform;
 use conversion_outbox::sandbox::linkedin::ConversionRule;
+use conversion_outbox::sandbox::{FaultKind, Platform};
 
 use crate::rig::{AD_ACCOUNT, LEAD_RULE, RULE, Rig, Setup, lead, order};
 
@@ -148,4 +150,40 @@ async fn when_no_rule_lets_us_in_it_is_the_account() {
     assert_eq!(state(&rig, "order_paid:o-1").await, "accepted");
     assert_eq!(state(&rig, "lead_created:l-1").await, "accepted");
     worker.drain().await;
+}
+
+#[tokio::test]
+async fn of_all_workers_one_probes_a_rule_with_one_delivery() {
+    let rig = Rig::new().await;
+    rules(&rig, false, true);
+    let workers = [0; 3].map(|_| rig.work_with(linkedin()));
+    let orders: Vec<_> = (0..20).map(|n| order(&format!("o-{n}"))).collect();
+    rig.insert(&orders).await;
+    rig.until(HELD).await;
+    rig.until("(select count(*) from conversion_outbox.delivery where reason = 'rule_held' and lease_until is null) = 20")
+        .await;
+    // All have read the hold.
+    rig.until_for(Duration::from_millis(1200), "false").await;
+    let before = rig.arrived(Platform::LinkedIn).len();
+    let hold = rig.event_fault(FaultKind::HoldAfter, Platform::LinkedIn, |_| {});
+    rules(&rig, true, true);
+    rig.pass(TimeDelta::minutes(6));
+    rig.held(hold, 1).await;
+    rig.until_for(Duration::from_millis(1500), "false").await;
+    assert_eq!(
+        rig.sandbox.struck(hold),
+        Some(1),
+        "one probe of three workers"
+    );
+    assert_eq!(
+        rig.arrived(Platform::LinkedIn).len(),
+        before + 1,
+        "and in it one delivery"
+    );
+    rig.sandbox.remove_fault(hold);
+    rig.until_final().await;
+    assert_eq!(rig.count("linkedin", "accepted").await, 20);
+    for worker in workers {
+        worker.drain().await;
+    }
 }
