@@ -29,13 +29,18 @@ pub mod settle;
 pub mod token;
 pub mod worker;
 
+pub mod admin;
 pub mod db;
 pub mod doctor;
 pub mod operations;
 pub mod preview;
+pub mod serve;
 pub mod telemetry;
 
 pub mod cli;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 
 #[cfg(feature = "sandbox")]
 pub mod bench;

@@ -30,6 +30,17 @@ const UNAVAILABLE: u8 = 69;
 const BAD_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    // `run` has a hook of its own, which logs.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let told = format!(
+            "error: a bug in this program, at {place}; its message is withheld because it may hold personal data\n"
+        );
+        drop(std::io::stderr().write_all(told.as_bytes()));
+    }));
     let result = Cli::try_parse()
         .map_err(anyhow::Error::new)
         .and_then(Cli::run);

@@ -2,19 +2,24 @@
 //!
 //! Not for deciding anything: it says what came back, or how far a request got before it failed.
 
+mod names;
+
 use std::time::Duration;
 
 use bytes::BytesMut;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 
+use crate::config::reach::Reach;
 use crate::config::secret::Secret;
 use crate::destinations::{Credential, HttpRequest, Method, Reply};
 
 /// Sends requests. Cheap to clone; connections are shared.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    client: reqwest::Client,
+    reach: Reach,
+    public: reqwest::Client,
+    anywhere: reqwest::Client,
 }
 
 /// How far a request got. Holds no address and no text of the HTTP library, which would print query secrets.
@@ -32,6 +37,9 @@ pub enum SendError {
     /// The credential cannot be written into a header.
     #[error("the credential holds a character that no header may carry")]
     Credential,
+    /// The address, or every address of the name, is a private one: nothing was connected to.
+    #[error("the address is a private one, and the destination does not allow those")]
+    Private,
 }
 
 impl SendError {
@@ -42,24 +50,37 @@ impl SendError {
             SendError::Timeout => "timeout",
             SendError::Broken => "broken",
             SendError::Credential => "credential",
+            SendError::Private => "private_address",
         }
     }
 }
 
 impl Sender {
-    /// A sender with the platform's own certificate store. Redirects are not followed: no platform documents any, and
-    /// following one would hand the credential on.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    /// A sender with the machine's own certificate store, for public addresses.
     pub fn new() -> Result<Sender, reqwest::Error> {
         crate::tls::install_provider();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .pool_idle_timeout(Duration::from_secs(55))
-            .tcp_keepalive(Duration::from_secs(30))
-            .user_agent(concat!("conversion-outbox/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Sender { client })
+        Ok(Sender {
+            reach: Reach::Public,
+            public: client(Reach::Public)?,
+            anywhere: client(Reach::Anywhere)?,
+        })
+    }
+
+    /// The same sender, as far as one destination may reach.
+    pub fn within(&self, reach: Reach) -> Sender {
+        Sender {
+            reach,
+            ..self.clone()
+        }
+    }
+
+    /// The client for an address. Numbers are looked at here, names when they are looked up.
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, SendError> {
+        match self.reach {
+            reach if !reach.takes(url) => Err(SendError::Private),
+            Reach::Public => Ok(&self.public),
+            Reach::Anywhere => Ok(&self.anywhere),
+        }
     }
 
     /// Sends one request and reads the answer, all within `timeout`.
@@ -95,10 +116,10 @@ impl Sender {
             Credential::Query(name) => put_in_query(&mut url, name, secret.expose()),
             Credential::Body(name) => put_in_body(&mut body, name, secret.expose()),
         }
+        let client = self.client(&url)?;
         let mut builder = match method {
-            Method::Get => self.client.get(url),
-            Method::Post => self
-                .client
+            Method::Get => client.get(url),
+            Method::Post => client
                 .post(url)
                 .header(CONTENT_TYPE, "application/json")
                 .body(body),
@@ -124,7 +145,7 @@ impl Sender {
             .finish();
         let exchange = async {
             let request = self
-                .client
+                .client(url)?
                 .post(url.clone())
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(body);
@@ -136,7 +157,25 @@ impl Sender {
     }
 }
 
-/// An answer, as far as it is read.
+/// Redirects are not followed: no platform documents any, and following one would hand the credential on. A proxy that the
+/// environment names is not used: it would see where every request goes, and it, not we, would look the names up. An
+/// answer is asked for as it is: what comes compressed all the same is not inflated, and so is no larger than it looks.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn client(reach: Reach) -> Result<reqwest::Client, reqwest::Error> {
+    let plain = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .dns_resolver(names::Names(reach))
+        .default_headers(plain)
+        .connect_timeout(Duration::from_secs(5))
+        .pool_idle_timeout(Duration::from_secs(55))
+        .tcp_keepalive(Duration::from_secs(30))
+        .user_agent(concat!("conversion-outbox/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// An answer, as far as it is read; the connection of one that is longer is dropped.
 async fn read(mut response: reqwest::Response) -> Result<Reply, SendError> {
     let mut reply = Reply {
         status: response.status().as_u16(),
@@ -210,7 +249,9 @@ fn put_in_body(body: &mut String, name: &str, secret: &str) {
 
 /// Only a failure to connect is known to have delivered nothing.
 fn kind(error: &reqwest::Error) -> SendError {
-    if error.is_connect() {
+    if names::is_out_of_reach(error) {
+        SendError::Private
+    } else if error.is_connect() {
         SendError::Connect
     } else if error.is_timeout() {
         SendError::Timeout

@@ -65,6 +65,9 @@ pub enum TokenError {
         /// `invalid_grant`, `invalid_client`, …
         code: String,
     },
+    /// The token endpoint's address is a private one: nobody was asked.
+    #[error("the token endpoint: {}", SendError::Private)]
+    Private,
     /// The token endpoint did not answer, or failed.
     #[error("the token endpoint cannot be used now: {0}")]
     Unavailable(String),
@@ -167,10 +170,10 @@ impl TokenSource {
             }
             _ => unreachable!("each grant has its own number of secrets"),
         };
-        read_answer(
-            &reply
-                .map_err(|error: SendError| TokenError::Unavailable(error.as_str().to_owned()))?,
-        )
+        read_answer(&reply.map_err(|error| match error {
+            SendError::Private => TokenError::Private,
+            other => TokenError::Unavailable(other.as_str().to_owned()),
+        })?)
     }
 }
 

@@ -507,3 +507,31 @@ revoke all on function conversion_outbox.refuse_by_hand, conversion_outbox.check
   from public;
 grant execute on function conversion_outbox.pause_destination, conversion_outbox.resume_destination, conversion_outbox.replay_deliveries,
   conversion_outbox.skip_deliveries, conversion_outbox.event_life to conversion_outbox_operator;
+
+-- --- against rows that a superuser writes past the triggers ---
+
+-- A worker reads some hundred rows at a time, so no row may be huge. The trigger keeps applications far below (64 kB a json
+-- column, and what is too long is dropped); a check also holds where triggers are off. It looks at sizes only, which are
+-- there already, and at no row that exists.
+alter table conversion_outbox.event
+  add constraint no_column_is_huge check (
+    pg_column_size(consent) <= 1048576 and pg_column_size(user_data) <= 1048576 and pg_column_size(click_ids) <= 1048576
+    and pg_column_size(properties) <= 1048576
+    and octet_length(concat(action_source, page_url, source, depends_on, traceparent, tracestate)) <= 1048576
+  ) not valid;
+
+-- The worker's JSON library takes a member of this one name for a number that it wrote itself, and cannot read a row where it
+-- is none. Such a column is dropped with a warning like any other that nobody could read, and its order goes on.
+create or replace function conversion_outbox.is_readable(fields jsonb) returns boolean
+language sql stable parallel safe
+as $$
+  -- A number such as 1e131071 is stored in a few bytes and printed with as many digits: nobody could read the row. Columns
+  -- that hold nothing but texts, as most do, need no closer look.
+  select pg_column_size(fields) <= 65536
+     and not fields ? '$serde_json::private::Number'
+     and (not fields @? 'strict $.* ? (@.type() != "string")'
+       or not fields @? 'strict $.** ? (@.type() == "number" && (@ > 1e30 || @ < -1e30 || (@ != 0 && @ < 1e-30 && @ > -1e-30)))'
+          and not fields @? 'strict $.**{64}'
+          and not fields @? 'lax $.**."$serde_json::private::Number"')
+$$;
+comment on function conversion_outbox.is_readable is 'Whether a json column is small and shallow enough to be read by everybody: 64 kB, 64 levels, numbers up to 1e30, no member called $serde_json::private::Number.';

@@ -73,7 +73,18 @@ fn unusable(config: &Config) -> Vec<String> {
             let error = one.settings.credentials().check().err()?;
             Some(format!("destination \"{}\": {error}", one.name))
         });
-    database.into_iter().chain(credentials).collect()
+    let admin = config
+        .admin
+        .iter()
+        .flat_map(|admin| [&admin.token, &admin.database_url]);
+    let admin = admin
+        .flatten()
+        .filter_map(|secret| Some(format!("[admin]: {}", secret.load().err()?)));
+    database
+        .into_iter()
+        .chain(credentials)
+        .chain(admin)
+        .collect()
 }
 
 fn names(config: &Config) -> Vec<&str> {

@@ -18,7 +18,7 @@ mod runs;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod signals;
-mod status;
+pub(crate) mod status;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -5,12 +5,14 @@ use std::hash::{BuildHasher, RandomState};
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::signals::Signals;
+use crate::admin;
 use crate::config::{self, Config};
 use crate::db::connect::Database;
 use crate::db::migrate;
+use crate::serve;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{LogStream, Telemetry, http};
@@ -51,14 +53,28 @@ async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("http.listen: cannot listen on {address}"))?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async move { stopped.await.unwrap_or_default() };
+    let (stop, stopped) = watch::channel(());
     let serving = tokio::spawn(http::serve(
         listener,
         health.clone(),
         metrics.clone(),
-        stopped,
+        closed(stopped.clone()),
     ));
+    let administration = match &config.admin {
+        None => None,
+        Some(admin) => {
+            let router = admin::router(admin, &config.database, metrics)?;
+            let listener = TcpListener::bind(admin.listen)
+                .await
+                .with_context(|| format!("admin.listen: cannot listen on {}", admin.listen))?;
+            tracing::info!(address = %admin.listen, "the admin listener is open");
+            Some(tokio::spawn(serve::serve(
+                listener,
+                router,
+                closed(stopped),
+            )))
+        }
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"), schema = version, %address,
         destinations = config.destinations.len(), "started"
@@ -67,11 +83,18 @@ async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
     let result = work(config, &database, &health, metrics).await;
 
     drop(stop);
-    serving
-        .await
-        .context("the listener failed")?
-        .context("the listener failed")?;
+    for listener in [Some(serving), administration].into_iter().flatten() {
+        listener
+            .await
+            .context("a listener failed")?
+            .context("a listener failed")?;
+    }
     result
+}
+
+/// Completes when the other end is dropped.
+async fn closed(mut stopped: watch::Receiver<()>) {
+    drop(stopped.changed().await);
 }
 
 /// The worker itself, until SIGTERM or Ctrl-C; it then drains. A second signal does not wait for that.

@@ -57,17 +57,21 @@ struct Held {
 
 pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     let database = file.database(&args.database)?;
-    let (version, standings) = block_on(read(&database))?;
     if args.json {
-        let destinations: Vec<Value> = standings.iter().map(Standing::json).collect();
-        return output::print_json(
-            &json!({ "schema_version": version, "destinations": destinations }),
-        );
+        return output::print_json(&block_on(json(&database))?);
     }
+    let (_, standings) = block_on(read(&database))?;
     if standings.is_empty() {
         return output::print("no destinations yet: a worker registers them when it starts");
     }
     output::print(&readable(&standings))
+}
+
+/// What `--json` prints.
+pub(crate) async fn json(database: &Database) -> anyhow::Result<Value> {
+    let (version, standings) = read(database).await?;
+    let destinations: Vec<Value> = standings.iter().map(Standing::json).collect();
+    Ok(json!({ "schema_version": version, "destinations": destinations }))
 }
 
 async fn read(database: &Database) -> anyhow::Result<(u32, Vec<Standing>)> {

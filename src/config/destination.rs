@@ -6,11 +6,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::mapping::{Mapping, check_names};
-use super::read::{Reader, is_name};
+use super::reach::Reach;
+use super::read::{Reader, is_name, shown};
 use super::tree::variable_form;
 use super::worker::WorkerConfig;
 use crate::consent::{ConsentPolicy, Kind, Signal};
-use crate::destinations::{Platform, Settings};
+use crate::destinations::{Credentials, Platform, Settings};
 use crate::limit::RateLimit;
 
 /// One configured account on a platform.
@@ -24,6 +25,8 @@ pub struct DestinationConfig {
     pub settings: Settings,
     /// Where the API lives; the platform's own address unless configured. Has no query and no user.
     pub base_url: Url,
+    /// Whether its requests may go to private addresses.
+    pub reach: Reach,
     /// Event name to the platform's name, over the platform's defaults. `None` switches an event off here.
     pub events: BTreeMap<String, Option<String>>,
     /// Which events come here.
@@ -112,6 +115,10 @@ impl DestinationConfig {
         let config = DestinationConfig {
             is_enabled: reader.boolean("enabled").unwrap_or(true),
             base_url: reader.address("base_url", platform.needs().base_url),
+            reach: match reader.boolean("allow_private_addresses") {
+                Some(true) => Reach::Anywhere,
+                _ => Reach::Public,
+            },
             events,
             routes: reader.table("routes", read_routes).unwrap_or_default(),
             consent: read_consent(reader, platform),
@@ -142,6 +149,7 @@ impl DestinationConfig {
             settings: settings?,
             name: name?,
         };
+        check_reach(reader, &config);
         let longest = worker.request_timeout_max();
         if reader.has("request_timeout_secs") && config.request_timeout > longest {
             reader.fault(
@@ -173,6 +181,27 @@ impl DestinationConfig {
     }
 }
 
+/// A number that is written in an address is seen here; what a name leads to, when a connection is made.
+fn check_reach(reader: &mut Reader<'_>, config: &DestinationConfig) {
+    let token_url = match config.settings.credentials() {
+        Credentials::OAuth(oauth) => Some(&oauth.token_url),
+        Credentials::Secret(_) => None,
+    };
+    let addresses = [
+        ("base_url", Some(&config.base_url)),
+        ("token_url", token_url),
+    ];
+    for (key, url) in addresses {
+        if url.is_some_and(|url| !config.reach.takes(url)) {
+            reader.fault(
+                key,
+                "is a private address",
+                "write the platform's public address, or allow_private_addresses = true if it is meant to be inside your network",
+            );
+        }
+    }
+}
+
 fn read_events(reader: &mut Reader<'_>, platform: Platform) -> BTreeMap<String, Option<String>> {
     let events = reader.map_of_text_or_false("events");
     let is_wrong = |name: &Option<String>| {
@@ -182,7 +211,7 @@ fn read_events(reader: &mut Reader<'_>, platform: Platform) -> BTreeMap<String, 
     let wrong: Vec<&str> = events
         .iter()
         .filter(|(_, name)| is_wrong(name))
-        .map(|(event, _)| event.as_str())
+        .map(|(event, _)| shown(event))
         .collect();
     if !wrong.is_empty() {
         let fix = match platform {

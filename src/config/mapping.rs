@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::read::Reader;
+use super::read::{Reader, shown};
 use crate::destinations::{Platform, Reversals, Settings};
 use crate::event::{is_event_name, is_reversal};
 
@@ -73,7 +73,7 @@ impl Mapping<'_> {
             if events.len() < 2 || shared.contains(name) {
                 continue;
             }
-            let events: Vec<&str> = events.into_iter().collect();
+            let events: Vec<&str> = events.into_iter().map(shown).collect();
             reader.fault(
                 key,
                 &format!(
@@ -150,6 +150,7 @@ pub(super) fn check_names<'a>(
     let wrong: Vec<&str> = names
         .map(String::as_str)
         .filter(|name| !is_event_name(name))
+        .map(shown)
         .collect();
     if !wrong.is_empty() {
         reader.fault(

@@ -3,6 +3,7 @@
 //! A variable is named `CONVERSION_OUTBOX__SECTION__KEY`, or `CONVERSION_OUTBOX__DESTINATION__NAME__KEY`; it
 //! wins over the file, the file wins over the defaults. Nothing outside this module reads the environment.
 
+pub mod admin;
 mod between;
 pub mod connection;
 pub mod database;
@@ -10,6 +11,7 @@ pub mod destination;
 pub mod fault;
 mod mapping;
 pub mod oauth;
+pub mod reach;
 pub mod read;
 pub mod secret;
 pub mod surroundings;
@@ -20,6 +22,7 @@ pub mod worker;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use admin::AdminConfig;
 use database::DatabaseConfig;
 use destination::DestinationConfig;
 use fault::{Fault, Faults, Place};
@@ -40,6 +43,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// The listener for probes and metrics.
     pub http: HttpConfig,
+    /// The listener for people, where there is one.
+    pub admin: Option<AdminConfig>,
     /// How identifiers are understood.
     pub identity: IdentityConfig,
     /// Where events go, in the order of the file. Names are unique.
@@ -85,6 +90,7 @@ impl Config {
             .section("telemetry", TelemetryConfig::read)
             .unwrap_or_default();
         let http = reader.section("http", HttpConfig::read).unwrap_or_default();
+        let admin = reader.table("admin", AdminConfig::read);
         let identity = reader
             .section("identity", IdentityConfig::read)
             .unwrap_or_default();
@@ -98,6 +104,7 @@ impl Config {
             worker,
             telemetry,
             http,
+            admin,
             identity,
             destinations,
         })

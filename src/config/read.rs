@@ -150,7 +150,7 @@ impl<'f> Reader<'f> {
             .clone();
         self.faults.push(Fault {
             place,
-            path: format!("{}{key}", self.prefix),
+            path: format!("{}{}", self.prefix, shown(key)),
             message: message.to_owned(),
             fix: fix.to_owned(),
         });
@@ -231,6 +231,21 @@ impl<'f> Reader<'f> {
             };
             self.fault(&key, "is not a known key", &fix);
         }
+    }
+}
+
+/// A key or a name as a fault shows it. One that does not look like any may be a secret that was pasted into the wrong
+/// place: those are long, or mix capitals and digits.
+pub(super) fn shown(name: &str) -> &str {
+    let is_short = name.len() <= 40
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_- .".contains(c));
+    let is_mixed = name.contains(|c: char| c.is_ascii_uppercase())
+        && name.contains(|c: char| c.is_ascii_digit());
+    match is_short && !is_mixed {
+        true => name,
+        false => "(one that is not shown)",
     }
 }
 

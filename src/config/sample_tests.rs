@@ -15,6 +15,7 @@ fn the_sample_is_the_default() {
     assert_eq!(names, ["meta", "ga4", "google", "google-ads", "linkedin"]);
     assert_eq!(sample.worker, WorkerConfig::default());
     assert_eq!(sample.http, HttpConfig::default());
+    assert_eq!(sample.admin, None);
 }
 
 /// The sample with its comments taken off the keys, but for some.
@@ -22,7 +23,7 @@ fn uncommented(except: &[&str]) -> String {
     SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[destination.") => rest,
+            Some(rest) if rest.starts_with("[destination.") || rest.starts_with("[admin]") => rest,
             Some(rest) => match rest.split_once(" = ") {
                 Some((key, _)) if !except.contains(&key) && !key.contains([' ', ':', ',']) => rest,
                 _ => line,
@@ -68,11 +69,23 @@ fn the_documented_defaults_are_the_defaults() {
         "quota_project",
         "adjusts_destination",
         "oauth",
+        "token",
+        "database_url",
     ];
     let uncommented = uncommented(&without_default);
     assert!(uncommented.contains("\npool_size = 4") && uncommented.contains("\nmode = \"live\""));
     let expected = parse(SAMPLE, &[]).expect("the sample is valid");
     let mut found = parse(&uncommented, &[]).unwrap_or_else(|faults| panic!("{faults}"));
+    // A listener that is off has no defaults; one that is on has these.
+    let admin = found.admin.take().expect("uncommented");
+    assert_eq!(
+        (
+            admin.listen.to_string().as_str(),
+            admin.token,
+            admin.database_url
+        ),
+        ("127.0.0.1:9465", None, None)
+    );
     // The sample spells the default action sources out.
     for destination in &mut found.destinations {
         if let Settings::Meta(settings) = &mut destination.settings {

@@ -331,6 +331,8 @@ fn clipped(text: &str) -> String {
 pub fn classify(settings: &Settings, reply: &Reply) -> Answer {
     match reply.status {
         200..=299 if settings.mode == Mode::ValidateOnly => validated(reply),
+        // The protocol says nothing; a page is somebody else's.
+        200..=299 if reply.is_page() => Answer::all(Outcome::Ambiguous),
         200..=299 => Answer::all(Outcome::Sent),
         401 => Answer::all(Outcome::Hold(Hold::Credential)),
         403 => Answer::all(Outcome::Hold(Hold::Permission)),

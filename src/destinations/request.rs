@@ -155,6 +155,18 @@ impl Reply {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether the body is a page for people: a proxy's or a log-in's, never an API's.
+    pub fn is_page(&self) -> bool {
+        let is_html = |value: &str| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        };
+        self.header("content-type").is_some_and(is_html)
+            || self.body.trim_ascii_start().starts_with(b"<")
+    }
+
     /// `Retry-After` in seconds. The form with a date is not read: no platform documents it.
     pub fn retry_after(&self) -> Option<Duration> {
         self.header("retry-after")?

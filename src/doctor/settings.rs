@@ -3,6 +3,7 @@
 use super::Check;
 use crate::config::USUAL;
 use crate::config::destination::{DestinationConfig, OnAmbiguous};
+use crate::config::reach::Reach;
 use crate::destinations::{Platform, Settings};
 
 const NAME: &str = "settings";
@@ -13,6 +14,7 @@ pub(super) fn check(destination: &DestinationConfig) -> Vec<Check> {
         test_code(destination),
         resends(destination),
         only_validates(destination),
+        reaches_inside(destination),
     ]
     .into_iter()
     .flatten()
@@ -76,6 +78,17 @@ fn resends(destination: &DestinationConfig) -> Option<Check> {
     })
 }
 
+/// A destination that may be turned on services of one's own network.
+fn reaches_inside(destination: &DestinationConfig) -> Option<Check> {
+    (destination.reach == Reach::Anywhere).then(|| {
+        Check::warn(
+            NAME,
+            "allow_private_addresses is set: base_url, token_url and whatever their names lead to may be inside your network",
+            "remove allow_private_addresses unless a gateway of your own is meant",
+        )
+    })
+}
+
 /// A destination that was only meant to be tried out.
 fn only_validates(destination: &DestinationConfig) -> Option<Check> {
     let key = match destination.settings.platform() {
@@ -89,4 +102,32 @@ fn only_validates(destination: &DestinationConfig) -> Option<Check> {
             format!("remove {key} when the test is over"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_destination_that_reaches_inside_is_told_of() {
+        let seen = |lines: &str| {
+            let text = format!(
+                "[database]\nurl = {{ env = \"X\" }}\n[[destination]]\nname = \"meta\"\nplatform = \"meta\"\ndataset_id = \"1\"
+access_token = {{ env = \"TOKEN\" }}\n{lines}"
+            );
+            let config = Config::parse(&text, "c.toml", []).expect("valid");
+            let checks = super::check(&config.destinations[0]);
+            checks
+                .into_iter()
+                .map(|check| (check.verdict, check.seen))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(seen("")[0].0, Verdict::Ok);
+        let told = seen("allow_private_addresses = true");
+        assert!(
+            told[0].0 == Verdict::Warn && told[0].1.starts_with("allow_private_addresses is set"),
+            "{told:?}"
+        );
+    }
 }

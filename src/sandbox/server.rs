@@ -16,7 +16,7 @@ use super::exchange::{
     Arrived, Channel, Heard, Judged, Judgement, Platform, Reading, Reply, Ruling,
 };
 use super::faults::{Plan, Question};
-use super::listener::Cut;
+use super::listener::{Cut, Ending};
 use super::row::Envelope;
 use super::state::State;
 use super::{Recording, control, emulators, page, routes};
@@ -44,7 +44,7 @@ async fn platform_request(
     };
     let path = path.to_owned();
     if state.faults().cuts_unread(platform, &path) {
-        cut.now();
+        cut.with(Ending::Reset);
         let envelope = envelope(&state, platform, &path, "", &Bytes::new(), None);
         state.write(|ledger| {
             ledger.record_fault(
@@ -97,19 +97,21 @@ async fn process(state: &State, arrived: &Arrived, cut: &Cut) -> Reply {
     if is_call {
         state.write(|ledger| ledger.begin_call(platform, path));
     }
-    let (reply, was_cut) = undergo(state, arrived, is_call).await;
-    if was_cut {
-        cut.now();
+    let (reply, ending) = undergo(state, arrived, is_call).await;
+    let is_whole = ending.is_none();
+    if let Some(ending) = ending {
+        cut.with(ending);
     }
     if is_call {
-        let status = (!was_cut).then_some(reply.status);
+        let status = is_whole.then_some(reply.status);
         state.write(|ledger| ledger.end_call(platform, path, status));
     }
     reply
 }
 
-/// Faults first, then judge and record, then faults again. Says whether the connection is to be cut.
-async fn undergo(state: &State, arrived: &Arrived, is_call: bool) -> (Reply, bool) {
+/// Faults first, then judge and record, then faults again. Says how the connection is to end where the answer does not
+/// simply go out.
+async fn undergo(state: &State, arrived: &Arrived, is_call: bool) -> (Reply, Option<Ending>) {
     let reading = emulators::read(arrived, &state.worlds());
     let question = Question {
         platform: arrived.platform,
@@ -124,20 +126,27 @@ async fn undergo(state: &State, arrived: &Arrived, is_call: bool) -> (Reply, boo
             let reason = "connection reset before anything was stored";
             record_fault(state, arrived, reading, None, reason);
         }
-        return (Reply::empty(500), true);
+        return (Reply::empty(500), Some(Ending::Reset));
+    }
+    if let Some(script) = plan.script {
+        if !is_call {
+            let reason = "answered in a form that no platform has; nothing was stored";
+            record_fault(state, arrived, reading, None, reason);
+        }
+        return (Reply::empty(500), Some(Ending::Script(script.into())));
     }
     if let Some(reply) = plan.answer {
         if !is_call {
             let reason = "answered by a fault rule; nothing was stored";
             record_fault(state, arrived, reading, Some(reply.status), reason);
         }
-        return (reply, false);
+        return (reply, None);
     }
     let reply = judge_and_record(state, arrived, reading, &plan, is_call);
     for gate in &plan.hold_after {
         gate.pass().await;
     }
-    (plan.change(reply), plan.cut_after)
+    (plan.change(reply), plan.cut_after.then_some(Ending::Reset))
 }
 
 /// Waits as the faults want it, or until the sandbox stops.

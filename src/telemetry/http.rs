@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 
 use super::health::{Health, Probe};
 use super::metrics::Metrics;
+use crate::serve;
 
 /// The OpenMetrics text format, version 1.0.0 (`prometheus.io/docs/specs/om/open_metrics_spec`).
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,9 +30,7 @@ pub async fn serve(
     metrics: Metrics,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    axum::serve(listener, router(health, metrics))
-        .with_graceful_shutdown(shutdown)
-        .await
+    serve::serve(listener, router(health, metrics), shutdown).await
 }
 
 /// Asks the worker listening on `address` one probe, over a plain socket, and waits at most `timeout` for each step.

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Shared;
+use crate::config::reach::Reach;
 use crate::config::secret::{CredentialSource, SecretError};
 use crate::destinations::Credentials;
 use crate::token::{Token, TokenError, TokenSource};
@@ -33,7 +34,7 @@ impl Credential {
     }
 
     /// What the next request is signed with.
-    pub(super) async fn token(&self, shared: &Shared) -> Result<Token, TokenError> {
+    pub(super) async fn token(&self, reach: Reach, shared: &Shared) -> Result<Token, TokenError> {
         match self {
             Credential::Lying(source) => {
                 let secret = lock(source).current().clone();
@@ -43,7 +44,10 @@ impl Credential {
                     fingerprint,
                 })
             }
-            Credential::Exchanged(source) => source.token(&shared.sender, shared.clock.now()).await,
+            Credential::Exchanged(source) => {
+                let sender = shared.sender.within(reach);
+                source.token(&sender, shared.clock.now()).await
+            }
         }
     }
 

@@ -93,7 +93,10 @@ pub(super) async fn signed(
 ) -> Result<Answered, TokenError> {
     let mut is_first = true;
     loop {
-        let token = lane.credential.token(shared).await?;
+        let token = lane
+            .credential
+            .token(lane.destination.reach, shared)
+            .await?;
         let reply = once(lane, request.clone(), &token, parents, shared).await;
         let is_refused = reply.as_ref().is_ok_and(&is_stale);
         if is_refused && lane.credential.refuse(&token).await && is_first {
@@ -115,8 +118,8 @@ async fn once(
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let in_flight = lane.metrics.in_flight();
     let started = Instant::now();
-    let reply = shared
-        .sender
+    let sender = shared.sender.within(lane.destination.reach);
+    let reply = sender
         .send(request, &token.secret, lane.destination.request_timeout)
         .await;
     let took = started.elapsed();
@@ -136,6 +139,7 @@ fn unanswered(error: SendError) -> Answer {
             delivered: false,
         },
         SendError::Credential => Outcome::Hold(Hold::Credential),
+        SendError::Private => Outcome::Hold(Hold::Configuration),
         SendError::Timeout | SendError::Broken => Outcome::Ambiguous,
     };
     Answer::all(outcome).code(error.as_str())
@@ -149,6 +153,9 @@ fn untokened(error: &TokenError) -> Answer {
             delivered: false,
         })
         .code("token_endpoint"),
+        TokenError::Private => {
+            Answer::all(Outcome::Hold(Hold::Configuration)).code(SendError::Private.as_str())
+        }
         TokenError::Refused { code } => {
             Answer::all(Outcome::Hold(Hold::Credential)).code(code.as_str())
         }

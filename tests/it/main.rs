@@ -1,5 +1,6 @@
 //! Everything that needs a database or a process. One binary, so that the library is linked once.
 
+mod admin;
 mod by_hand;
 mod catalog;
 mod claim;
@@ -14,8 +15,10 @@ mod insert;
 mod late;
 mod limits;
 mod migrate;
+mod outbound;
 mod plan;
 mod privacy;
+mod privileges;
 mod process;
 mod race;
 mod repeat;
@@ -24,6 +27,7 @@ mod rig;
 mod roles;
 mod server;
 mod settle;
+mod shadowing;
 mod tls;
 mod torture;
 mod warnings;

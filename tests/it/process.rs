@@ -26,8 +26,12 @@ pub(crate) async fn command(args: &[&str]) -> Output {
 impl Process {
     /// Starts a worker with the rig's configuration.
     pub(crate) fn start(rig: &Rig, setup: Setup) -> Process {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let port = free.expect("a free port").port();
+        Process::start_in(rig, setup, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) fn start_in(rig: &Rig, setup: Setup, environment: &[(&str, &str)]) -> Process {
+        let port = free_port();
         let text = format!(
             "{}\n[http]\nlisten = \"127.0.0.1:{port}\"\n",
             rig.configuration(setup)
@@ -38,6 +42,7 @@ impl Process {
         let child = Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
             .args(["run", "--config"])
             .arg(config)
+            .envs(environment.iter().copied())
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(Stdio::from(file))
             .kill_on_drop(true)
@@ -74,15 +79,25 @@ impl Process {
 
     /// What `/metrics` says.
     pub(crate) async fn metrics(&self) -> String {
-        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port))
-            .await
-            .expect("it listens");
-        stream
-            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await
-            .expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("an answer");
-        text
+        ask(self.port, "GET /metrics", &[]).await
     }
+}
+
+/// A whole answer, head and body, of a listener on this machine.
+pub(crate) async fn ask(port: u16, line: &str, headers: &[&str]) -> String {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("it listens");
+    let more: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+    let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("an answer");
+    text
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    free.expect("a free port").port()
 }

@@ -324,6 +324,15 @@ rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
         app
     }
 
+    /// One more connection as superuser, whose settings are its own.
+    pub(crate) async fn superuser(&self) -> Client {
+        let (admin, connection) = tokio_postgres::connect(&self.url, NoTls)
+            .await
+            .expect("connected");
+        tokio::spawn(connection);
+        admin
+    }
+
     // --- what the database says ---
 
     /// Runs statements as superuser.

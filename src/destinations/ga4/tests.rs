@@ -97,6 +97,23 @@ fn the_status_is_all_there_is() {
     }
 }
 
+/// Whose connection it is that answers with a page, nobody knows.
+#[test]
+fn a_page_is_no_answer() {
+    let page = |header: &str, body: &str| {
+        let reply = Reply {
+            status: 200,
+            headers: vec![("content-type".to_owned(), header.to_owned())],
+            body: body.as_bytes().to_vec(),
+        };
+        classify(&settings(), &reply).verdict
+    };
+    let ambiguous = Verdict::All(Outcome::Ambiguous);
+    assert_eq!(page("Text/HTML; charset=utf-8", ""), ambiguous);
+    assert_eq!(page("image/gif", "\n <!doctype html>"), ambiguous);
+    assert_eq!(page("image/gif", "GIF89a"), Verdict::All(Outcome::Sent));
+}
+
 #[test]
 fn a_validating_destination_reads_the_messages() {
     let validating = Settings {

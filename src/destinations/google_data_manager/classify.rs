@@ -21,10 +21,14 @@ pub fn classify(settings: &Settings, reply: &Reply, sent: usize) -> Answer {
     if !(200..300).contains(&reply.status) {
         return refused(reply, sent);
     }
-    if settings.validate_only {
+    let body = answer::body(reply);
+    if settings.validate_only && body.is_object() {
         return Answer::all(Outcome::Validated);
     }
-    let body = answer::body(reply);
+    if settings.validate_only {
+        // Nothing is counted, so asking again costs nothing.
+        return Answer::all(TRANSIENT);
+    }
     match body["requestId"].as_str().filter(|id| is_receipt(id)) {
         Some(receipt) => Answer::all(Outcome::Sent).receipt(receipt),
         None => Answer::all(Outcome::Ambiguous),

@@ -202,10 +202,12 @@ fn meaning(reason: &str) -> (Outcome, Option<Notice>) {
     (outcome, None)
 }
 
-/// 64-bit numbers are texts in Google's JSON.
+/// 64-bit numbers are texts in Google's JSON. A request carries 2,000 events at most: a number of other size is no count, and
+/// might be somebody's telephone's.
 fn number(value: &Value) -> u64 {
     let written = value.as_str().and_then(|text| text.parse().ok());
-    written.or_else(|| value.as_u64()).unwrap_or(0)
+    let count: u64 = written.or_else(|| value.as_u64()).unwrap_or(0);
+    count.min(2_000)
 }
 
 #[cfg(test)]

@@ -53,10 +53,13 @@ pub fn classify(reply: &Reply, sent: usize) -> Answer {
     let after = reply.retry_after().map(|after| after.min(WAIT_MAX));
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     if (200..300).contains(&reply.status) {
-        return received(reply.status, &body, sent, after);
+        // An answer that cannot be read tells of nothing: one event's success has no body at all.
+        return match body.is_null() && !reply.body.trim_ascii().is_empty() {
+            true => Answer::all(Outcome::Ambiguous).notice(Notice::CountMismatch),
+            false => received(reply.status, &body, sent, after),
+        };
     }
-    let is_page = reply.body.trim_ascii_start().starts_with(b"<");
-    Refusal::new(reply.status, &body, is_page, after).answer(sent)
+    Refusal::new(reply.status, &body, reply.is_page(), after).answer(sent)
 }
 
 /// One event is answered with 201 and nothing else, a batch with 200 and a status for each.
@@ -227,7 +230,11 @@ fn own_code(body: &Value) -> Option<String> {
     };
     match body["code"].as_str().filter(is_code) {
         Some(code) => Some(code.to_owned()),
-        None => body["serviceErrorCode"].as_u64().map(|n| n.to_string()),
+        // A longer number might be somebody's telephone's.
+        None => body["serviceErrorCode"]
+            .as_u64()
+            .filter(|number| *number < 10_000_000)
+            .map(|number| number.to_string()),
     }
 }
 

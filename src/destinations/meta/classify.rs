@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::super::Reply;
@@ -11,6 +12,8 @@ use crate::outcome::{Answer, Hold, Notice, Outcome};
 #[derive(Deserialize)]
 struct Success {
     events_received: Option<u64>,
+    /// Whatever form it has, a body with an error is no success.
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -43,12 +46,15 @@ pub fn classify(reply: &Reply, sent: usize) -> Answer {
 
 fn received(reply: &Reply, sent: usize) -> Answer {
     match serde_json::from_slice::<Success>(&reply.body) {
+        Ok(Success { error: Some(_), .. }) => Answer::all(Outcome::Ambiguous),
         Ok(Success {
             events_received: Some(count),
+            ..
         }) if count == sent as u64 => Answer::all(Outcome::Accepted),
         // Fewer than were sent: nobody can say which ones were taken.
         Ok(Success {
             events_received: Some(_),
+            ..
         }) => Answer::all(Outcome::Miscounted).notice(Notice::CountMismatch),
         Ok(_) => Answer::all(Outcome::Ambiguous).notice(Notice::CountMismatch),
         Err(_) => Answer::all(Outcome::Ambiguous),
@@ -56,11 +62,15 @@ fn received(reply: &Reply, sent: usize) -> Answer {
 }
 
 fn failed(reply: &Reply, error: &ErrorObject) -> Answer {
-    let code = match error.error_subcode {
-        Some(subcode) => format!("{}/{subcode}", error.code),
-        None => error.code.to_string(),
-    };
-    verdict(reply, error).code(code)
+    // A longer number might be somebody's telephone's.
+    let is_code = |number: i64| number.unsigned_abs() < 10_000_000;
+    let subcode = error.error_subcode.filter(|subcode| is_code(*subcode));
+    let answer = verdict(reply, error);
+    match (is_code(error.code), subcode) {
+        (false, _) => answer.code("unreadable"),
+        (true, Some(subcode)) => answer.code(format!("{}/{subcode}", error.code)),
+        (true, None) => answer.code(error.code.to_string()),
+    }
 }
 
 fn verdict(reply: &Reply, error: &ErrorObject) -> Answer {

@@ -58,6 +58,7 @@ pub(super) async fn examine(
     now: DateTime<Utc>,
 ) -> Vec<Check> {
     let destination = patient.destination;
+    let sender = &sender.within(destination.reach);
     let (told, secret) = token::fetch(destination.settings.credentials(), sender, now).await;
     let mut checks: Vec<Check> = told.into_iter().collect();
     if let Some(secret) = secret {
@@ -132,6 +133,12 @@ fn unanswered(name: &'static str, host: &str, error: SendError) -> Check {
             name,
             error.to_string(),
             "write the token alone into its file, as it was given out",
+        )
+        .blame(Blame::Configuration),
+        SendError::Private => Check::fail(
+            name,
+            format!("{host} leads to a private address, and nothing was asked"),
+            "check base_url and name resolution; allow_private_addresses = true lets it be",
         )
         .blame(Blame::Configuration),
         SendError::Connect => Check::fail(

@@ -63,6 +63,15 @@ fn refused(oauth: &OAuth, error: &TokenError) -> Check {
             format!("{} refuses: {code}", host(oauth)),
             mend(oauth, code),
         ),
+        TokenError::Private => Check::fail(
+            NAME,
+            format!(
+                "{} leads to a private address, and nothing was asked",
+                host(oauth)
+            ),
+            "check token_url and name resolution; allow_private_addresses = true lets it be",
+        )
+        .blame(Blame::Configuration),
         TokenError::Unavailable(why) => Check::fail(
             NAME,
             format!("{} cannot be used now ({why})", host(oauth)),

@@ -4,6 +4,7 @@
 mod gate;
 mod reply;
 mod rule;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub(in crate::sandbox) use self::gate::Gate;
 pub(in crate::sandbox) use self::rule::Question;
 pub use self::rule::{BadFault, Fault, FaultKind};
+pub(in crate::sandbox) use self::wire::Script;
 use super::exchange::{Platform, Reply};
 use super::google_ads;
 use super::meta;
@@ -30,6 +32,8 @@ pub(in crate::sandbox) struct Plan {
     pub(in crate::sandbox) cut_after: bool,
     /// Answered instead of the platform's own answer; nothing is judged.
     pub(in crate::sandbox) answer: Option<Reply>,
+    /// Written instead of any answer; nothing is judged.
+    pub(in crate::sandbox) script: Option<Script>,
     pub(in crate::sandbox) version_warning: bool,
     pub(in crate::sandbox) localised: bool,
     pub(in crate::sandbox) no_messages: bool,
@@ -236,6 +240,22 @@ impl Faults {
                 }
                 FaultKind::HoldBefore => plan.hold_before.push(rule.gate.clone()),
                 FaultKind::HoldAfter => plan.hold_after.push(rule.gate.clone()),
+                FaultKind::Huge
+                | FaultKind::Drip
+                | FaultKind::EndlessHead
+                | FaultKind::Informational
+                | FaultKind::Truncated
+                | FaultKind::Empty
+                | FaultKind::NotHttp
+                | FaultKind::Garbage
+                | FaultKind::DeepJson
+                | FaultKind::WrongTypes
+                | FaultKind::LoginPage
+                | FaultKind::GzipBomb
+                | FaultKind::Redirect
+                | FaultKind::Http10 => {
+                    plan.script = plan.script.or_else(|| wire::script(fault.kind));
+                }
             }
         }
         plan

@@ -65,6 +65,35 @@ pub enum FaultKind {
     HoldBefore,
     /// The event is stored, and the answer waits until the rule is released or removed.
     HoldAfter,
+    /// Answers 200 with a body that never ends, as fast as it is read. Of this and all below nothing is stored.
+    Huge,
+    /// Answers 200 with a body that never ends, a byte at a time.
+    Drip,
+    /// Answers headers that never end.
+    EndlessHead,
+    /// Answers 103 over and over, and never more.
+    Informational,
+    /// Ends the connection before the body is as long as was announced.
+    Truncated,
+    /// Ends the connection without a byte.
+    Empty,
+    /// Answers in another protocol.
+    NotHttp,
+    /// Answers 200 with what is neither UTF-8 nor JSON.
+    Garbage,
+    /// Answers 200 with JSON of 100,000 levels.
+    DeepJson,
+    /// Answers 200 with the platforms' own members, all of them of the wrong type.
+    WrongTypes,
+    /// Answers 200 with a page for people, as a captive network does.
+    LoginPage,
+    /// Answers 200 with a compressed body that nobody asked for, a good answer of 16 MiB.
+    GzipBomb,
+    /// Answers 307 and sends elsewhere.
+    Redirect,
+    /// Answers 200 by HTTP/1.0, without a length and without a body.
+    #[serde(rename = "http_10")]
+    Http10,
 }
 
 /// A fault rule. A filter left out matches everything; several matching rules add up, and of those that answer

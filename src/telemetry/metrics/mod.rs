@@ -44,6 +44,7 @@ struct Process {
     unwritten: Gauge,
     late_settlements: Counter,
     span_export_failures: Counter,
+    admin_refusals: Closed<4>,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
     pool: [Gauge<u64, AtomicU64>; 3],
     build_info: Family<Labels, Gauge>,
@@ -135,6 +136,16 @@ impl Metrics {
                 "Batches of spans the OTLP collector did not take",
                 Counter::default(),
             ),
+            admin_refusals: Closed::new(
+                &counters(
+                    registry,
+                    "admin_refusals",
+                    "Requests that the admin listener did not let in, by reason",
+                ),
+                vec![],
+                "reason",
+                &words::ADMIN_REFUSALS,
+            ),
             snapshot_timestamp: register_with_unit(
                 registry,
                 "snapshot_timestamp",
@@ -215,6 +226,11 @@ impl Metrics {
     /// `count` repeats were seen at `source`, one of [`words::DUPLICATES`].
     pub fn duplicates(&self, source: &'static str, count: u64) {
         self.0.duplicates.add(source, count);
+    }
+
+    /// The admin listener let somebody stay outside for `reason`, one of [`words::ADMIN_REFUSALS`].
+    pub fn admin_refused(&self, reason: &'static str) {
+        self.0.admin_refusals.add(reason, 1);
     }
 
     /// One event was decided for the first time.

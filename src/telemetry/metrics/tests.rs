@@ -117,6 +117,7 @@ fn labels_are_closed() {
         &CONSENT,
         &CIRCUIT,
         &POOL,
+        &ADMIN_REFUSALS,
         &EVENT_TYPES,
         &DESTINATIONS,
     ])

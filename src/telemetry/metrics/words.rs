@@ -63,6 +63,9 @@ pub const CODES: [u16; 17] = [
     200, 201, 202, 204, 207, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503,
 ];
 
+/// Why the admin listener let somebody stay outside.
+pub const ADMIN_REFUSALS: [&str; 4] = ["token", "throttled", "host", "unreadable"];
+
 /// Label value for what is not on a list.
 pub const OTHER: &str = "other";
 

@@ -4,6 +4,7 @@ mod collector;
 mod faults;
 mod person;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversion_outbox::destinations::Platform as Destination;
@@ -15,10 +16,10 @@ use serde_json::json;
 use self::collector::collector;
 use self::faults::fail_in_every_way;
 use self::person::{
-    CLIENT_SECRET, GA4_SECRET, LINKEDIN_TOKEN, META_TOKEN, REFRESH_TOKEN, canaries, event, known,
-    secrets,
+    ADMIN_TOKEN, CLIENT_SECRET, DATABASE_PASSWORD, GA4_SECRET, LINKEDIN_TOKEN, META_TOKEN,
+    REFRESH_TOKEN, canaries, event, known, secrets,
 };
-use crate::process::{Process, command};
+use crate::process::{Process, ask, command, free_port};
 use crate::rig::{
     AD_ACCOUNT, CUSTOMER, DATASET, LEAD_RULE, RULE, Rig, STREAM, Setup, lead, refund, with,
 };
@@ -34,10 +35,95 @@ oauth = {{ client_id = \"client\", client_secret = {{ file = \"{1}/client.secret
     )
 }
 
+/// What a command says, on either stream.
+async fn said(args: &[&str], config: &str) -> String {
+    let args: Vec<&str> = args.iter().copied().chain(["--config", config]).collect();
+    let output = command(&args).await;
+    String::from_utf8([output.stdout, output.stderr].concat()).expect("text")
+}
+
+/// What commands say of configurations in which secrets stand where they do not belong, and of secret files that are none.
+async fn mistaken(rig: &Rig, setup: Setup) -> Vec<(&'static str, String)> {
+    let good = rig.configuration(setup);
+    let folder = rig.folder.path().display();
+    let reference = format!("{{ file = \"{folder}/meta.token\" }}");
+    let doubled = format!("{META_TOKEN}\n{META_TOKEN}");
+    rig.write("doubled.token", &doubled);
+    let url = std::fs::read_to_string(rig.folder.path().join("database.url")).expect("there");
+    rig.write("broken.url", &url.replace("://", ":/:/"));
+    let database = format!("{folder}/database.url");
+    let mistakes = [
+        good.replacen(&reference, &format!("\"{META_TOKEN}\""), 1),
+        good.replacen(&reference, META_TOKEN, 1),
+        good.replacen(
+            &reference,
+            &format!("{{ file = \"{folder}/doubled.token\" }}"),
+            1,
+        ),
+        good.replacen(
+            &reference,
+            &format!("{{ env = \"{META_TOKEN}\", trim = \"{GA4_SECRET}\" }}"),
+            1,
+        ),
+        good.replacen(
+            "access_token = ",
+            &format!("{META_TOKEN} = 1\naccess_token = "),
+            1,
+        ),
+        good.replacen(&format!("\"{DATASET}\""), &format!("\"{META_TOKEN}\""), 1),
+        good.replacen(
+            "[worker]",
+            &format!("[worker]\nbatch_events = \"{CLIENT_SECRET}\""),
+            1,
+        ),
+        good.replacen(
+            "base_url = \"http://",
+            &format!("base_url = \"http://user:{GA4_SECRET}@"),
+            1,
+        ),
+        good.replacen(&database, &format!("{folder}/broken.url"), 1),
+        good.replacen(
+            &format!("{{ file = \"{database}\" }}"),
+            &format!("\"{}\"", url.trim()),
+            1,
+        ),
+    ];
+    let mut told = Vec::new();
+    for (n, mistake) in mistakes.iter().enumerate() {
+        assert_ne!(*mistake, good, "mistake {n} is none");
+        let config = rig.write("mistaken.toml", mistake);
+        let config = config.to_str().expect("text");
+        for args in [
+            &["check"][..],
+            &["check", "--json"],
+            &["doctor"],
+            &["run"],
+            &["status"],
+        ] {
+            // A doubled token is no fault of status, which asks the database only.
+            told.push(("a command", said(args, config).await));
+        }
+        let check = &told[told.len() - 5].1;
+        // A name of a variable is not looked up where the value beside it is wrong.
+        assert!(
+            check.contains("Fix: "),
+            "mistake {n} is not noticed: {check}"
+        );
+    }
+    told
+}
+
 #[tokio::test]
 async fn no_secret_and_no_personal_datum_is_found_anywhere() {
     let rig = Rig::new().await;
+    let url = std::fs::read_to_string(rig.folder.path().join("database.url")).expect("there");
+    let with_password = url.replace(
+        "//rig_worker@",
+        &format!("//rig_worker:{DATABASE_PASSWORD}@"),
+    );
     for (file, secret) in [
+        ("database.url", with_password.as_str()),
+        ("admin.token", ADMIN_TOKEN),
         ("meta.token", META_TOKEN),
         ("ga4.secret", GA4_SECRET),
         ("linkedin.token", LINKEDIN_TOKEN),
@@ -67,9 +153,11 @@ async fn no_secret_and_no_personal_datum_is_found_anywhere() {
     let (collector, spans) = collector().await;
     let rules = fail_in_every_way(&rig).await;
 
+    let admin_port = free_port();
     let rest = format!(
-        "{}[telemetry]\nlog_level = \"trace\"\notlp_endpoint = \"{collector}\"\n",
-        with_refresh_token(&rig)
+        "{}[admin]\nlisten = \"127.0.0.1:{admin_port}\"\ntoken = {{ file = \"{}/admin.token\" }}\n[telemetry]\nlog_level = \"trace\"\notlp_endpoint = \"{collector}\"\n",
+        with_refresh_token(&rig),
+        rig.folder.path().display()
     );
     let setup = Setup {
         worker: "backoff_initial_secs = 1\nbackoff_cap_secs = 1",
@@ -133,14 +221,29 @@ async fn no_secret_and_no_personal_datum_is_found_anywhere() {
         &["status", "--json"],
         &["check"],
         &["config", "check"],
+        &["check", "--json"],
+        &["doctor", "--json"],
+        &["doctor", "--online"],
+        &["destinations", "resume", "meta"],
+        &["migrate", "status"],
     ] {
-        let args: Vec<&str> = args.iter().copied().chain(["--config", config]).collect();
-        let output = command(&args).await;
-        told.push((
-            "a command",
-            String::from_utf8([output.stdout, output.stderr].concat()).expect("text"),
-        ));
+        told.push(("a command", said(args, config).await));
     }
+    told.extend(mistaken(&rig, setup).await);
+    let right = format!("Authorization: Bearer {ADMIN_TOKEN}");
+    let wrong = format!("Authorization: Bearer {META_TOKEN}");
+    for line in [
+        "GET /status",
+        "GET /destinations",
+        "POST /destinations/meta/resume",
+        "GET /nowhere",
+    ] {
+        for header in [&right, &wrong] {
+            told.push(("the admin listener", ask(admin_port, line, &[header]).await));
+        }
+    }
+    let last = &told.last().expect("pushed").1;
+    assert!(last.starts_with("HTTP/1.1 401 "), "{last}");
     let preview = command(&[
         "preview",
         "--event-id",
@@ -168,13 +271,30 @@ async fn no_secret_and_no_personal_datum_is_found_anywhere() {
         "spans",
         String::from_utf8_lossy(&spans.lock().expect("whole")).into_owned(),
     ));
-    for table in [
+    // All that there is, whoever adds to it, but for the rows that hold the person themselves.
+    let relations: String = rig
+        .one(
+            "select string_agg(relname, ' ') from pg_class
+              where relnamespace = 'conversion_outbox'::regnamespace and relkind in ('r', 'v', 'm') and relname <> 'event'",
+        )
+        .await;
+    let mut empty = BTreeSet::new();
+    for relation in relations.split(' ') {
+        let sql = format!(
+            "select coalesce(string_agg(t::text, E'\\n'), '') from conversion_outbox.{relation} t"
+        );
+        let rows: String = rig.one(&sql).await;
+        if rows.is_empty() {
+            empty.insert(relation);
+        }
+        told.push(("a table", rows));
+    }
+    for relation in [
         "delivery",
         "attempt",
         "destination",
         "repeat",
         "delivery_total",
-        "queue",
         "request",
         "rule_hold",
         "delivery_log",
@@ -182,14 +302,11 @@ async fn no_secret_and_no_personal_datum_is_found_anywhere() {
         "request_log",
         "destination_backlog",
     ] {
-        let sql = format!(
-            "select coalesce(string_agg(t::text, E'\\n'), '') from conversion_outbox.{table} t"
-        );
-        told.push((table, rig.one(&sql).await));
+        assert!(!empty.contains(relation), "{relation} says nothing");
     }
     for (place, text) in &told {
         assert!(
-            place == &"queue" || place == &"a command" || text.len() > 50,
+            ["a table", "a command"].contains(place) || text.len() > 50,
             "{place} says nothing: {text}"
         );
         for canary in canaries() {

@@ -1,6 +1,7 @@
 //! The worker against a real database and real HTTP: tests that try to break each of its promises.
 
 mod accounts;
+mod answers;
 mod canary;
 mod clock;
 mod consent;
@@ -10,6 +11,7 @@ mod doubt;
 mod google;
 mod host_database;
 mod hostile;
+mod hostile_rows;
 mod limits;
 mod lost_answers;
 mod once;
@@ -23,4 +25,5 @@ mod replicas;
 mod retries;
 mod rules;
 mod same_id;
+mod strangers;
 mod taken_back;

@@ -61,6 +61,15 @@ fn what_is_taken_is_asked_for_later() {
         (answer.verdict, answer.receipt),
         (Verdict::All(Outcome::Validated), None)
     );
+    let page = Reply {
+        status: 200,
+        body: b"<html>log in</html>".to_vec(),
+        ..Reply::default()
+    };
+    assert_eq!(
+        classify(&validating, &page, 3).verdict,
+        Verdict::All(TRANSIENT)
+    );
     for odd in [
         json!({}),
         json!("proxy"),

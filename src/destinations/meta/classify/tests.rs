@@ -102,6 +102,35 @@ fn a_success_must_count_what_was_sent() {
 }
 
 #[test]
+fn a_success_with_an_error_is_none() {
+    for error in [
+        json!("x"),
+        json!([]),
+        json!({ "code": "190" }),
+        json!(false),
+    ] {
+        let body = json!({ "events_received": 2, "error": error });
+        let answer = classify(&reply(200, &body.to_string()), 2);
+        assert_eq!(answer.verdict, Verdict::All(Outcome::Ambiguous), "{error}");
+    }
+    let fine = json!({ "events_received": 2, "error": null });
+    let answer = classify(&reply(200, &fine.to_string()), 2);
+    assert_eq!(answer.verdict, Verdict::All(Outcome::Accepted));
+}
+
+#[test]
+fn no_code_is_as_long_as_a_telephone_number() {
+    let code = |code: i64, subcode: i64| {
+        let body = json!({ "error": { "code": code, "error_subcode": subcode } });
+        classify(&reply(400, &body.to_string()), 1).code
+    };
+    assert_eq!(code(100, 2_804_050).as_deref(), Some("100/2804050"));
+    assert_eq!(code(100, 491_705_550_199).as_deref(), Some("100"));
+    assert_eq!(code(491_705_550_199, 1).as_deref(), Some("unreadable"));
+    assert_eq!(code(i64::MIN, 1).as_deref(), Some("unreadable"));
+}
+
+#[test]
 fn the_longest_of_all_waits_counts() {
     let mut throttled = reply(400, r#"{"error":{"code":80004}}"#);
     throttled.headers = vec![

@@ -1,5 +1,7 @@
 //! A person and credentials that are recognised wherever they appear.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use conversion_outbox::sandbox::google::sandbox_key_file;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,6 +11,8 @@ use crate::rig::{order, with};
 pub(super) const META_TOKEN: &str = "EAAcanaryMetaToken1234567890abcdefghij";
 pub(super) const GA4_SECRET: &str = "CanarySecretOfGa4";
 pub(super) const LINKEDIN_TOKEN: &str = "AQXcanaryLinkedInToken_1234567890-abcdefghij";
+pub(super) const ADMIN_TOKEN: &str = "CanaryAdminToken-1234567890";
+pub(super) const DATABASE_PASSWORD: &str = "CanaryDatabasePassword";
 pub(super) const CLIENT_SECRET: &str = "GOCSPX-CanaryClientSecret";
 pub(super) const REFRESH_TOKEN: &str = "1//0canaryRefreshToken-abcdef";
 /// What every access token of the sandbox begins with.
@@ -65,13 +69,29 @@ pub(super) fn secrets() -> Vec<String> {
         CLIENT_SECRET,
         REFRESH_TOKEN,
         ACCESS_TOKEN,
+        ADMIN_TOKEN,
+        DATABASE_PASSWORD,
     ];
     of_key.chain(others).map(str::to_owned).collect()
 }
 
-/// What must not be found, raw and hashed as platforms want it.
+/// What must not be found: raw, and hashed in every spelling of a hash. Of secrets too, for a hash of a weak one is as good as
+/// the secret.
 pub(super) fn canaries() -> Vec<String> {
-    let raw: Vec<String> = PERSON
+    let raw: Vec<String> = secrets().into_iter().chain(of_the_person()).collect();
+    let hashed = raw.iter().flat_map(|value| {
+        let hash = Sha256::digest(value.as_bytes());
+        [
+            hex(&hash),
+            STANDARD_NO_PAD.encode(hash),
+            URL_SAFE_NO_PAD.encode(hash),
+        ]
+    });
+    hashed.chain(raw.iter().cloned()).collect()
+}
+
+fn of_the_person() -> impl Iterator<Item = String> {
+    PERSON
         .iter()
         .chain(&CLICKS)
         .filter(|(key, _)| *key != "country")
@@ -79,11 +99,6 @@ pub(super) fn canaries() -> Vec<String> {
         .chain(NORMALISED)
         .chain([PAGE, "canary-page", "canary gift"])
         .map(str::to_owned)
-        .collect();
-    let hashed = raw
-        .iter()
-        .map(|value| hex(&Sha256::digest(value.as_bytes())));
-    hashed.chain(secrets()).chain(raw.iter().cloned()).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

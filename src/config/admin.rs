@@ -1,0 +1,84 @@
+//! `[admin]`: the listener for people and their tools. There is none unless the section is there.
+
+use std::net::SocketAddr;
+
+use super::read::Reader;
+use super::secret::SecretRef;
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminConfig {
+    /// Where it listens. Default `127.0.0.1:9465`; anything but loopback needs a token.
+    pub listen: SocketAddr,
+    /// What `Authorization: Bearer` must carry. Without it, only this machine may look, and nobody may change anything.
+    pub token: Option<SecretRef>,
+    /// Another login for what is asked and changed here, in place of the worker's own.
+    pub database_url: Option<SecretRef>,
+}
+
+impl AdminConfig {
+    /// Reads the section.
+    pub fn read(reader: &mut Reader<'_>) -> Option<AdminConfig> {
+        let listen = reader.text("listen").map(|text| text.parse());
+        if let Some(Err(_)) = listen {
+            let fix = "write an IP address and a port, such as 127.0.0.1:9465";
+            reader.fault("listen", "must be an address to listen on", fix);
+        }
+        let listen: SocketAddr = listen
+            .and_then(Result::ok)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9465)));
+        if !listen.ip().is_loopback() && !reader.has("token") {
+            reader.fault(
+                "listen",
+                "is not of this machine, and there is no token",
+                "write 127.0.0.1:9465, or add token = { file = \"/path\" } with at least 16 characters",
+            );
+        }
+        Some(AdminConfig {
+            listen,
+            token: reader.secret("token"),
+            database_url: reader.secret("database_url"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    fn faults(admin: &str) -> Vec<String> {
+        let text = format!("[database]\nurl = {{ env = \"X\" }}\n[admin]\n{admin}");
+        let parsed = Config::parse(&text, "c.toml", []);
+        let faults = parsed
+            .err()
+            .map(|faults| faults.list().to_vec())
+            .unwrap_or_default();
+        faults
+            .into_iter()
+            .map(|fault| format!("{} {}", fault.path, fault.message))
+            .collect()
+    }
+
+    #[test]
+    fn beyond_this_machine_only_with_a_token() {
+        for open in ["0.0.0.0:9465", "[::]:9465", "10.0.0.1:9465", "192.0.2.1:80"] {
+            let listen = format!("listen = \"{open}\"");
+            assert_eq!(
+                faults(&listen),
+                ["admin.listen is not of this machine, and there is no token"]
+            );
+            assert!(faults(&format!("{listen}\ntoken = {{ env = \"TOKEN\" }}")).is_empty());
+        }
+        for inside in ["", "listen = \"127.0.0.1:9000\"", "listen = \"[::1]:9000\""] {
+            assert!(faults(inside).is_empty(), "{inside}");
+        }
+        assert_eq!(
+            faults("listen = \"admin.example:80\""),
+            ["admin.listen must be an address to listen on"]
+        );
+        assert_eq!(
+            faults("token = \"let-me-in-let-me-in\""),
+            ["admin.token must be a reference, not a literal"]
+        );
+    }
+}
