@@ -16,9 +16,10 @@ use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
 
 use crate::consent::{Permit, Signal};
-use crate::decide::{Prior, Surroundings};
+use crate::decide::{Prior, Removal, Surroundings};
 use crate::event::{Columns, EventFault, OutboxEvent};
 use crate::original::{self, Original};
+use crate::suppression::Subject;
 
 const CLAIM_EVENTS: &str = include_str!("../sql/queries/claim_events.sql");
 const CLAIM_UNREAD: &str = include_str!("../sql/queries/claim_unread.sql");
@@ -59,6 +60,12 @@ pub struct Claimed {
     pub done: Vec<String>,
     /// Earlier tries, for a waiting delivery.
     pub prior: Prior,
+    /// What this look at the database could not see is written by transactions from this number on.
+    pub as_of: u64,
+    /// Keys that entries of the suppression list were made with.
+    pub suppression_keys: Vec<String>,
+    /// Digests of everybody it concerns, where there is a key to make them with.
+    pub subjects: Arc<[Subject]>,
 }
 
 /// How much to claim and for how long.
@@ -223,6 +230,12 @@ fn claimed(
             Vec::new()
         },
         prior: Prior::default(),
+        // A number that cannot be read is no reason to trust the look.
+        as_of: row.try_get::<_, String>("as_of")?.parse().unwrap_or(0),
+        suppression_keys: row
+            .try_get::<_, Option<Vec<String>>>("suppression_keys")?
+            .unwrap_or_default(),
+        subjects: Arc::default(),
     })
 }
 
@@ -268,6 +281,11 @@ pub(crate) fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Er
             .as_ref()
             .map(original::reversals)
             .unwrap_or_default(),
+        removed: row
+            .try_get::<_, Option<String>>("data_removed_by")?
+            .as_deref()
+            .and_then(Removal::parse),
+        suppression: None,
     })
 }
 
@@ -288,6 +306,7 @@ pub(crate) fn event(row: &Row) -> Result<Result<OutboxEvent, EventFault>, tokio_
         depends_on: row.try_get("depends_on")?,
         traceparent: row.try_get("traceparent")?,
         tracestate: row.try_get("tracestate")?,
+        payload_salt: row.try_get("payload_salt")?,
         ..Columns::default()
     };
     Ok(with_free_columns(row, columns).and_then(OutboxEvent::parse))

@@ -6,22 +6,27 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use sha2::{Digest, Sha256};
 
 use crate::config::destination::{DestinationConfig, OnAmbiguous};
 use crate::consent::{self, Kind, Permit, Recipient, Signal};
 use crate::conversion::{Adjusted, Conversion};
-use crate::destinations::{Item, Unsendable};
+use crate::destinations::{Item, Platform, Unsendable};
 use crate::event::OutboxEvent;
 use crate::identity::Rules;
 use crate::original::{Original, Reversal};
 use crate::outcome::{Reason, State};
+use crate::suppression::Scope;
 use adjustment::Role;
 
 mod adjustment;
 pub mod again;
 pub mod lost;
 mod route;
+
+/// How long an event waits that cannot be looked up in the suppression list.
+const UNJUDGED_PAUSE: TimeDelta = TimeDelta::seconds(10);
 
 /// What the database knows of an event beside its row.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +37,39 @@ pub struct Surroundings {
     pub original: Option<Original>,
     /// What was taken back of this event by others.
     pub reversals: Vec<Reversal>,
+    /// Why the row holds no data of the person any more, if it had them.
+    pub removed: Option<Removal>,
+    /// Whether the person, or the one whose data it borrows, is on the suppression list.
+    pub suppression: Option<Suppression>,
+}
+
+/// Why the data of a person were removed from an event's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// All was final long ago.
+    Retention,
+    /// The person asked for it.
+    Erasure,
+}
+
+/// What the suppression list says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suppression {
+    /// Somebody it concerns is on the list.
+    Listed(Scope),
+    /// It cannot be asked: a key that entries were made with is missing, or the database did not answer.
+    Unjudged,
+}
+
+impl Removal {
+    /// The cause of this name in the database.
+    pub fn parse(text: &str) -> Option<Removal> {
+        match text {
+            "retention" => Some(Removal::Retention),
+            "erasure" => Some(Removal::Erasure),
+            _ => None,
+        }
+    }
 }
 
 /// What earlier tries of this delivery left behind.
@@ -154,6 +192,9 @@ fn case<'a>(
         // The worker that announced the request did not live to tell how it went.
         return Err(end(State::Uncertain, Reason::NoAnswer));
     }
+    if around.removed == Some(Removal::Erasure) {
+        return Err(end(State::Cancelled, Reason::Erased));
+    }
     let original = around.original.as_ref();
     if !route::is_routed(event, original, &destination.routes) {
         return Err(end(State::Skipped, Reason::FilteredByRoute));
@@ -237,12 +278,14 @@ fn sendable(
         policy: &destination.consent,
         fields: &destination.fields,
     };
-    let permit = consent::judge(event, recipient, &around.withdrawn)
+    let opted_out = opted_out(around, destination, now)?;
+    let taken_back = |withdrawn: &[Signal]| [withdrawn, opted_out].concat();
+    let permit = consent::judge(event, recipient, &taken_back(&around.withdrawn))
         .map_err(|reason| end(State::Suppressed, reason))?;
     if event.depends_on.is_some() {
         adjustment::in_order(event, case.original, case.role, destination, now)?;
     }
-    let permit = match lender(case, recipient) {
+    let permit = match lender(case, recipient, taken_back) {
         Some(lent) => permit.and(lent.map_err(|reason| end(State::Suppressed, reason))?),
         None => permit,
     };
@@ -255,7 +298,7 @@ fn sendable(
 
     let rules = destination.settings.rules(calling_code);
     let build = |permit| build(case, destination, &rules, permit);
-    let (permit, item) = repeatable(event, prior, permit, build)?;
+    let (permit, item) = repeatable(event, around, prior, permit, build)?;
     Ok(Decision::Send(Sendable {
         item,
         permit,
@@ -264,13 +307,37 @@ fn sendable(
 }
 
 /// What the consent given with the original allows, where its data stand in for what a reversal's row leaves out.
-fn lender(case: &Case<'_>, recipient: Recipient<'_>) -> Option<Result<Permit, Reason>> {
+fn lender(
+    case: &Case<'_>,
+    recipient: Recipient<'_>,
+    taken_back: impl Fn(&[Signal]) -> Vec<Signal>,
+) -> Option<Result<Permit, Reason>> {
     let original = case.original.filter(|_| case.role != Role::Event)?;
     let lent = OutboxEvent {
         consent: original.event.as_ref().ok()?.consent.clone(),
         ..case.event.as_ref().clone()
     };
-    Some(consent::judge(&lent, recipient, &original.withdrawn))
+    let withdrawn = taken_back(&original.withdrawn);
+    Some(consent::judge(&lent, recipient, &withdrawn))
+}
+
+/// Signals that the suppression list takes back here. Advertising hears nothing of somebody who is on it; analytics hears
+/// nothing that it would pass on to advertising, or nothing at all where the entry says so.
+fn opted_out(
+    around: &Surroundings,
+    destination: &DestinationConfig,
+    now: DateTime<Utc>,
+) -> Result<&'static [Signal], Decision> {
+    match around.suppression {
+        None => Ok(&[]),
+        Some(Suppression::Unjudged) => Err(Decision::Wait(now + UNJUDGED_PAUSE, Reason::Unjudged)),
+        Some(Suppression::Listed(Scope::Advertising))
+            if destination.settings.platform() == Platform::Ga4 =>
+        {
+            Ok(&Signal::ADVERTISING)
+        }
+        Some(Suppression::Listed(_)) => Err(end(State::Suppressed, Reason::SuppressedSubject)),
+    }
 }
 
 /// Neither the platform nor the configuration finds the event too old.
@@ -318,6 +385,7 @@ fn platform_age_max(event: &OutboxEvent, destination: &DestinationConfig, role: 
 /// reduced since; never anything else.
 fn repeatable(
     event: &OutboxEvent,
+    around: &Surroundings,
     prior: &Prior,
     permit: Permit,
     build: impl Fn(Permit) -> Result<Item, Decision>,
@@ -327,9 +395,9 @@ fn repeatable(
     };
     let reduced = permit.and(first_permit);
     // Data of a kind that was removed from the row: the first payload cannot be made any more to compare with.
-    let is_removed = Kind::NAMES
-        .iter()
-        .any(|(_, kind)| first_permit.allows(*kind) && !consent::is_there(event, *kind));
+    let is_gone =
+        |(_, kind): &(_, Kind)| first_permit.allows(*kind) && !consent::is_there(event, *kind);
+    let is_removed = around.removed.is_some() || Kind::NAMES.iter().any(is_gone);
     match build(first_permit) {
         Ok(item) if item.hash == first_hash && reduced == first_permit => Ok((reduced, item)),
         Ok(item) if item.hash == first_hash => Ok((reduced, build(reduced)?)),
@@ -372,7 +440,7 @@ fn build(
         family,
         rules,
     );
-    destination
+    let item = destination
         .settings
         .item(&conversion)
         .map_err(|unsendable| match unsendable {
@@ -380,7 +448,22 @@ fn build(
             Unsendable::Invalid(field) => {
                 Decision::End(State::Rejected, Reason::InvalidPayload, Some(field))
             }
-        })
+        })?;
+    Ok(salted(item, case.event.payload_salt.as_deref()))
+}
+
+/// The hash outlives the person's data, and must not then confirm a guess of an address. So it is taken together with the
+/// event's salt, which goes when they go.
+fn salted(item: Item, salt: Option<&[u8]>) -> Item {
+    let Some(salt) = salt else { return item };
+    let hash = Sha256::new()
+        .chain_update(salt)
+        .chain_update(item.hash)
+        .finalize();
+    Item {
+        hash: hash.into(),
+        ..item
+    }
 }
 
 fn repeat(destination: &DestinationConfig, name: &str) -> Repeat {

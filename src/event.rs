@@ -50,6 +50,8 @@ pub struct OutboxEvent {
     pub traceparent: Option<String>,
     /// Its vendor part.
     pub tracestate: Option<String>,
+    /// Random, part of every payload hash, and removed with the person's data: a hash alone must not confirm a guess.
+    pub payload_salt: Option<Vec<u8>>,
 }
 
 /// The person, raw or hashed by the application. Shows only which fields are there.
@@ -115,6 +117,8 @@ pub struct Columns {
     pub traceparent: Option<String>,
     /// See [`OutboxEvent::tracestate`].
     pub tracestate: Option<String>,
+    /// See [`OutboxEvent::payload_salt`].
+    pub payload_salt: Option<Vec<u8>>,
 }
 
 impl OutboxEvent {
@@ -156,6 +160,7 @@ impl OutboxEvent {
             depends_on: columns.depends_on,
             traceparent: columns.traceparent,
             tracestate: columns.tracestate,
+            payload_salt: columns.payload_salt,
         })
     }
 
@@ -187,7 +192,8 @@ pub fn is_reversal(event_name: &str) -> bool {
 }
 
 impl UserData {
-    fn parse(value: &Value) -> UserData {
+    /// Reads the column; what is no text is passed over.
+    pub(crate) fn parse(value: &Value) -> UserData {
         let Value::Object(fields) = value else {
             return UserData::default();
         };

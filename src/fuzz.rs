@@ -120,6 +120,7 @@ pub fn row(columns: &Map<String, Value>) -> usize {
         depends_on: text("depends_on"),
         traceparent: text("traceparent"),
         tracestate: text("tracestate"),
+        payload_salt: None,
     });
     let event = match parsed {
         Ok(event) => event,

@@ -23,9 +23,11 @@ pub mod money;
 pub mod original;
 pub mod outcome;
 pub mod resolve;
+pub mod retention;
 pub mod retry;
 pub mod send;
 pub mod settle;
+pub mod suppression;
 pub mod token;
 pub mod worker;
 
@@ -34,6 +36,7 @@ pub mod db;
 pub mod doctor;
 pub mod operations;
 pub mod preview;
+pub mod proof;
 pub mod serve;
 pub mod telemetry;
 

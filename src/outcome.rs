@@ -70,6 +70,8 @@ words! {
         Withdrawn = "withdrawn",
         /// Global Privacy Control.
         OptOut = "opt_out",
+        /// The person is on the suppression list.
+        SuppressedSubject = "suppressed_subject",
         /// There is a legal decision and it does not name this destination.
         NotInDecision = "not_in_decision",
         /// Nothing that the platform could match a person by.
@@ -148,6 +150,8 @@ words! {
         WaitingForOriginal = "waiting_for_original",
         /// The business clock is ahead of ours.
         InTheFuture = "in_the_future",
+        /// Consent or the suppression list could not be looked at, and nothing is sent unjudged.
+        Unjudged = "unjudged",
         /// A request is under way to a platform that does not deduplicate.
         Sending = "sending",
         /// A person asked for it again.

@@ -8,13 +8,14 @@ needed (name, privileges) as (values
   ('queue', 'select, update, delete'), ('delivery', 'select, insert, update'), ('delivery_total', 'select, insert, update'),
   ('destination', 'select, insert, update'), ('attempt', 'select, insert'), ('request', 'select, insert, update'),
   ('rule_hold', 'select, insert, update, delete'), ('rate_limit', 'select, insert, update'), ('live_destination', 'select'), ('delivery_log', 'select'),
-  ('delivery_attempt', 'select'), ('destination_backlog', 'select'), ('destination_total', 'select'), ('request_log', 'select')),
+  ('delivery_attempt', 'select'), ('destination_backlog', 'select'), ('destination_total', 'select'), ('request_log', 'select'),
+  ('suppression', 'select'), ('suppression_key', 'select'), ('policy', 'select, insert, update')),
 needed_function (name) as (values
-  ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of')),
+  ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data')),
 never (name, privileges) as (values
   ('event', 'update, delete, truncate'), ('delivery', 'delete, truncate'), ('attempt', 'update, delete, truncate'),
   ('withdrawal', 'update, delete, truncate'), ('delivery_total', 'delete, truncate'), ('destination', 'delete, truncate'),
-  ('queue', 'truncate')),
+  ('queue', 'truncate'), ('suppression', 'insert, update, delete, truncate'), ('policy', 'delete, truncate')),
 schema as (select oid from pg_namespace where nspname = 'conversion_outbox'),
 login as (select rolsuper from pg_roles where rolname = current_user)
 select 'missing' as kind, 'usage on the schema' as what

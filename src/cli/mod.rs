@@ -13,6 +13,7 @@ mod healthcheck;
 mod migrate;
 mod output;
 mod preview;
+mod privacy;
 mod run;
 mod runs;
 #[cfg(feature = "sandbox")]
@@ -84,6 +85,11 @@ enum Command {
     /// Commands about events.
     #[command(subcommand)]
     Events(events::Command),
+    /// Keep people's data no longer than needed, tell nobody about those who opted out, and prove it.
+    ///
+    /// Needs the role conversion_outbox_privacy.
+    #[command(subcommand)]
+    Privacy(privacy::Command),
     /// Look at everything that has to be right before events can leave: configuration, secrets, database, and with
     /// --online the platforms.
     ///
@@ -141,6 +147,7 @@ impl Cli {
             Command::Destinations(command) => destinations::run(command, &file),
             Command::DeadLetters(command) => dead_letters::run(command, &file),
             Command::Events(command) => events::run(command, &file),
+            Command::Privacy(command) => privacy::run(command, &file),
             Command::Doctor(args) => doctor::run(&args, &file),
             Command::Healthcheck(args) => healthcheck::run(&args, &file),
             #[cfg(feature = "sandbox")]

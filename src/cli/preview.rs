@@ -14,6 +14,7 @@ use crate::db::connect::Database;
 use crate::decide::Surroundings;
 use crate::event::OutboxEvent;
 use crate::preview::{self, Preview, row};
+use crate::suppression::{self, SubjectKeys};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("which").required(true).args(["event", "event_id"])))]
@@ -60,7 +61,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     let now = args.now.map_or_else(Utc::now, |now| now.to_utc());
     let (event, around) = match (&args.event, &args.event_id) {
         (Some(path), _) => from_files(path, args, &config, now)?,
-        (None, Some(id)) => block_on(from_database(&file.database(&args.database)?, id))?,
+        (None, Some(id)) => block_on(from_database(&file.database(&args.database)?, id, &config))?,
         (None, None) => unreachable!("clap demands one of the two"),
     };
     let previews = preview::preview(&event, &around, &config, only, now);
@@ -124,10 +125,17 @@ fn from_file(path: &Path, now: DateTime<Utc>) -> anyhow::Result<OutboxEvent> {
 async fn from_database(
     database: &Database,
     event_id: &str,
+    config: &Config,
 ) -> anyhow::Result<(OutboxEvent, Surroundings)> {
     let found = claim::read_event(database, event_id).await?;
-    let (event, around) = found.context("the outbox has no event of this id")?;
-    Ok((event.context("the stored row is no valid event")?, around))
+    let (event, mut around) = found.context("the outbox has no event of this id")?;
+    let event = event.context("the stored row is no valid event")?;
+    let keys = SubjectKeys::load(&config.privacy)?;
+    let lender = around.original.as_ref();
+    let lender = lender.and_then(|original| original.event.as_ref().ok());
+    let code = config.identity.default_calling_code;
+    around.suppression = suppression::of(database, keys.as_ref(), code, &event, lender).await?;
+    Ok((event, around))
 }
 
 fn readable(preview: &Preview) -> String {

@@ -11,6 +11,7 @@ pub mod destination;
 pub mod fault;
 mod mapping;
 pub mod oauth;
+pub mod privacy;
 pub mod reach;
 pub mod read;
 pub mod secret;
@@ -26,6 +27,7 @@ use admin::AdminConfig;
 use database::DatabaseConfig;
 use destination::DestinationConfig;
 use fault::{Fault, Faults, Place};
+use privacy::PrivacyConfig;
 use read::{Reader, read_config};
 use surroundings::{HttpConfig, IdentityConfig, TelemetryConfig};
 use worker::WorkerConfig;
@@ -47,6 +49,8 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// How identifiers are understood.
     pub identity: IdentityConfig,
+    /// How long a person's data are kept, and who is not told about.
+    pub privacy: PrivacyConfig,
     /// Where events go, in the order of the file. Names are unique.
     pub destinations: Vec<DestinationConfig>,
 }
@@ -94,6 +98,9 @@ impl Config {
         let identity = reader
             .section("identity", IdentityConfig::read)
             .unwrap_or_default();
+        let privacy = reader
+            .section("privacy", PrivacyConfig::read)
+            .unwrap_or_default();
         let mut taken = BTreeSet::new();
         let destinations = reader.tables("destination", |reader| {
             DestinationConfig::read(reader, &worker, telemetry.is_production(), &mut taken)
@@ -106,6 +113,7 @@ impl Config {
             http,
             admin,
             identity,
+            privacy,
             destinations,
         })
     }

@@ -50,6 +50,8 @@ fn the_documented_defaults_are_the_defaults() {
         "otlp_endpoint",
         "sample_ratio",
         "default_calling_code",
+        "subject_key",
+        "former_subject_keys",
         "test_event_code",
         "partner_agent",
         "data_processing_options",

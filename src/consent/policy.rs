@@ -91,6 +91,13 @@ impl Signal {
         ("ad_personalization", Signal::AdPersonalization),
     ];
 
+    /// The signals that are about advertising.
+    pub const ADVERTISING: [Signal; 3] = [
+        Signal::AdStorage,
+        Signal::AdUserData,
+        Signal::AdPersonalization,
+    ];
+
     /// The signal of this name.
     pub fn parse(name: &str) -> Option<Signal> {
         Signal::NAMES

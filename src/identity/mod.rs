@@ -10,6 +10,7 @@ mod linkedin;
 mod meta;
 mod phone;
 mod place;
+mod subject;
 mod text;
 mod value;
 
@@ -24,6 +25,7 @@ use chrono::NaiveDate;
 
 pub use click::{click_id, fb_cookie, fbc, ga_client_id, li_fat_id};
 pub use phone::warm_up;
+pub use subject::{SubjectKind, forms};
 pub use value::{Hashed, Plain, Value};
 
 /// What the application knows of a person, as it wrote it: raw, or hashed already (64 hexadecimal digits).

@@ -120,6 +120,7 @@ fn columns(row: &Map<String, Value>, now: DateTime<Utc>) -> Result<Columns, RowF
         depends_on: text(row, "depends_on")?,
         traceparent: text(row, "traceparent")?,
         tracestate: text(row, "tracestate")?,
+        payload_salt: None,
     })
 }
 

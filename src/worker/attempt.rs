@@ -7,13 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Shared;
 use super::dispatch::put_back;
-use super::exchange::{self, Exchange};
+use super::exchange::{self, Exchange, Halted};
 use super::gate::Pass;
 use super::lane::{Job, Lane, Passage};
+use super::recall::Halt;
 use super::settler::Message;
 use super::turns::{NotBefore, Turn};
 use super::verdict::{self, Fate};
@@ -28,6 +29,9 @@ const SETTLE_MARGIN: Duration = Duration::from_secs(3);
 
 /// Between two tries to write an intent while the database is away.
 const INTENT_PAUSE: Duration = Duration::from_millis(300);
+
+/// How long what could not be judged waits, where the database does not answer that question.
+const UNJUDGED_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 /// Delivers the parts of a lot one after another, the last one first, whatever becomes of them: every job ends in exactly one
 /// message to the settler.
@@ -168,8 +172,8 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
     ready
 }
 
-/// Sends one part of a batch. Returns what has to go again at once: halves, if it has to be split, or those that were only
-/// in bad company.
+/// Sends one part of a batch. Returns what has to go again at once: halves, if it has to be split, those that were only in bad
+/// company, or those that stay when others were taken back.
 async fn send(
     lane: &Arc<Lane>,
     mut jobs: Vec<Job>,
@@ -177,7 +181,10 @@ async fn send(
     turn: Turn,
     shared: &Shared,
 ) -> Vec<Vec<Job>> {
-    let exchange = exchange::exchange(lane, &jobs, turn, shared).await;
+    let exchange = match exchange::exchange(lane, &jobs, turn, shared).await {
+        Ok(exchange) => exchange,
+        Err(halted) => return halt(lane, jobs, halted, shared).await,
+    };
     let proven_at = lane.gate().last_success_at();
     let rule = jobs
         .first()
@@ -223,6 +230,36 @@ async fn send(
         Vec::new()
     } else {
         vec![bystanders]
+    }
+}
+
+/// Gives back what may not go as it was decided: the next claim sees what was taken back, and decides anew. Returns the
+/// others, which go without them.
+async fn halt(lane: &Lane, mut jobs: Vec<Job>, halted: Halted, shared: &Shared) -> Vec<Vec<Job>> {
+    if let Some(exchange) = &halted.refused {
+        for (n, job) in jobs.iter_mut().enumerate() {
+            log(job, exchange, n, "hold", exchange.answer.code.clone());
+        }
+        lane.metrics.attempted("hold", jobs.len() as u64);
+    }
+    let now = shared.clock.now();
+    let (due_at, (back, others)): (_, (Vec<Job>, Vec<Job>)) = match halted.halt {
+        Halt::Unjudged => (now + UNJUDGED_PAUSE, (jobs, Vec::new())),
+        Halt::TakenBack(events) => {
+            let is_taken = |job: &Job| events.contains(&job.ticket.event_no);
+            (now, jobs.into_iter().partition(is_taken))
+        }
+    };
+    tracing::info!(
+        destination = lane.destination.name,
+        deliveries = back.len(),
+        "not sent: consent has to be judged again"
+    );
+    put_back(lane, back, Reason::Unjudged, due_at, shared).await;
+    if others.is_empty() {
+        Vec::new()
+    } else {
+        vec![others]
     }
 }
 

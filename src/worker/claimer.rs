@@ -17,12 +17,14 @@ use super::dispatch::put_back;
 use super::gate::Pass;
 use super::inbox::Class;
 use super::lane::{Lane, Room};
+use super::recall::Seen;
 use super::settler::Message;
 use crate::claim::{self, Claimed, Terms};
 use crate::consent::{Choice, Signal};
 use crate::decide::{self, Decision};
 use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
+use crate::suppression;
 use crate::telemetry::context::RowContext;
 use crate::telemetry::metrics::Coverage;
 use crate::telemetry::spans;
@@ -187,8 +189,10 @@ async fn claim_due(
         };
         was_full |= claimed.len() == limit && lane.gate().is_wide_open();
         count_rescues(&claimed, shared);
+        let claimed = marked(claimed, shared).await;
         for claimed in &claimed {
-            hand_to(lane, claimed, shared).await;
+            let seen = Arc::new(Seen::by(claimed));
+            hand_to(lane, claimed, &seen, shared).await;
         }
     }
     match failed {
@@ -232,6 +236,7 @@ async fn fan_out(
     if events.is_empty() {
         return;
     }
+    let events = marked(events, shared).await;
     count_rescues(&events, shared);
     let span = receive_span(&events);
     for (claimed, place) in events.iter().zip(places) {
@@ -245,15 +250,16 @@ async fn fan_out(
         if let (Ok(event), 1) = (&claimed.event, claimed.ticket.claim_no) {
             shared.metrics.covered(&event.event_name, &coverage(event));
         }
+        let seen = Arc::new(Seen::by(claimed));
         for lane in open {
-            hand_to(lane, claimed, shared).await;
+            hand_to(lane, claimed, &seen, shared).await;
         }
     }
     drop(span);
 }
 
 /// Decides about one event for one destination and hands the decision to its lane.
-async fn hand_to(lane: &Lane, claimed: &Claimed, shared: &Shared) {
+async fn hand_to(lane: &Lane, claimed: &Claimed, seen: &Arc<Seen>, shared: &Shared) {
     let event = match &claimed.event {
         Ok(event) => event,
         Err(fault) => {
@@ -282,12 +288,31 @@ async fn hand_to(lane: &Lane, claimed: &Claimed, shared: &Shared) {
     }))
     .unwrap_or(Ok(Decision::End(State::Rejected, Reason::Defect, None)));
     match decided {
-        Ok(decision) => lane.take(shared, claimed, event, decision).await,
+        Ok(decision) => {
+            let decision = told(decision, claimed);
+            lane.take(shared, claimed, event, seen, decision).await;
+        }
         // First it is written down that it may have arrived; whatever follows is decided knowing that.
         Err((sendable, lost_at)) => {
             let doubt = lane.in_doubt(claimed, event, sendable, lost_at, shared);
             shared.report(Message::Settled(doubt)).await;
         }
+    }
+}
+/// The same with what the suppression list says of them.
+async fn marked(mut claimed: Vec<Claimed>, shared: &Shared) -> Vec<Claimed> {
+    let keys = shared.subject_keys.as_ref();
+    suppression::mark(&shared.database, keys, shared.calling_code, &mut claimed).await;
+    claimed
+}
+
+/// An erasure that ends what a lost worker held cannot say that nothing had left.
+fn told(decision: Decision, claimed: &Claimed) -> Decision {
+    match decision {
+        Decision::End(state, Reason::Erased, None) if claimed.lost_at.is_some() => {
+            Decision::End(state, Reason::Erased, Some("lease_lost"))
+        }
+        decision => decision,
     }
 }
 

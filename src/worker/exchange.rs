@@ -7,6 +7,7 @@ use tracing::Span;
 
 use super::Shared;
 use super::lane::{Job, Lane};
+use super::recall::Halt;
 use super::turns::Turn;
 use crate::destinations::{HttpRequest, Item, Reply};
 use crate::outcome::{Answer, Hold, Notice, Outcome};
@@ -38,10 +39,33 @@ pub(super) struct Answered {
     pub reply: Result<Reply, SendError>,
     /// What it was signed with.
     pub token: Token,
+    /// Why it was not sent once more, although its token alone was refused.
+    pub halt: Option<Halt>,
 }
 
-/// Sends the jobs in one request.
-pub(super) async fn exchange(lane: &Lane, jobs: &[Job], turn: Turn, shared: &Shared) -> Exchange {
+/// Why nothing was sent.
+pub(super) enum Unsent {
+    /// There is nothing to sign with.
+    Token(TokenError),
+    /// Something was taken back, or nobody could say whether.
+    Halted(Halt),
+}
+
+/// Why jobs do not go as they were decided.
+pub(super) struct Halted {
+    /// Why.
+    pub halt: Halt,
+    /// A request that had carried them, and whose token was refused.
+    pub refused: Option<Exchange>,
+}
+
+/// Sends the jobs in one request, unless something was taken back since they were claimed.
+pub(super) async fn exchange(
+    lane: &Lane,
+    jobs: &[Job],
+    turn: Turn,
+    shared: &Shared,
+) -> Result<Exchange, Halted> {
     let settings = &lane.destination.settings;
     let items: Vec<&Item> = jobs.iter().map(|job| &job.sendable.item).collect();
     let request = settings.request(&lane.destination.base_url, &items);
@@ -50,14 +74,16 @@ pub(super) async fn exchange(lane: &Lane, jobs: &[Job], turn: Turn, shared: &Sha
     let tried_at = shared.clock.now();
     let started = Instant::now();
 
-    let answered = signed(lane, request, turn, &parents, shared, |reply| {
+    let answered = signed(lane, request, turn, jobs, &parents, shared, |reply| {
         let answer = settings.classify(reply, &items);
         answer.verdict == crate::outcome::Verdict::All(Outcome::Hold(Hold::Credential))
     })
     .await;
 
+    let mut halted = None;
     let (answer, status, fingerprint) = match answered {
-        Ok(Answered { reply, token }) => {
+        Ok(Answered { reply, token, halt }) => {
+            halted = halt;
             let status = reply.as_ref().ok().map(|reply| reply.status);
             let answer = match &reply {
                 Ok(reply) => settings.classify(reply, &items),
@@ -65,45 +91,72 @@ pub(super) async fn exchange(lane: &Lane, jobs: &[Job], turn: Turn, shared: &Sha
             };
             (answer, status, Some(token.fingerprint))
         }
-        Err(error) => (untokened(&error), None, lane.credential.fingerprint()),
+        Err(Unsent::Token(error)) => (untokened(&error), None, lane.credential.fingerprint()),
+        Err(Unsent::Halted(halt)) => {
+            return Err(Halted {
+                halt,
+                refused: None,
+            });
+        }
     };
     if let Some(notice) = answer.notice {
         report_notice(lane, notice, answer.code.as_deref());
     }
-    Exchange {
+    let exchange = Exchange {
         answer,
         status,
         tried_at,
         took: started.elapsed(),
         fingerprint,
         traces,
+    };
+    match halted {
+        None => Ok(exchange),
+        Some(halt) => Err(Halted {
+            halt,
+            refused: Some(exchange),
+        }),
     }
 }
 
 /// Sends a request with a token, and once more with a new one if `is_stale` says that the platform refused the token and
 /// another can be asked for: a token may be revoked before its time. That second time is rare, and within the same turn: to wait
-/// for another one would outlast the lease.
+/// for another one would outlast the lease. Right before each time it looks whether the jobs that the request carries may still
+/// go.
 pub(super) async fn signed(
     lane: &Lane,
     request: HttpRequest,
     _turn: Turn,
+    carried: &[Job],
     parents: &[Span],
     shared: &Shared,
     is_stale: impl Fn(&Reply) -> bool,
-) -> Result<Answered, TokenError> {
-    let mut is_first = true;
+) -> Result<Answered, Unsent> {
+    let mut refused = None;
     loop {
-        let token = lane
-            .credential
-            .token(lane.destination.reach, shared)
-            .await?;
+        let token = lane.credential.token(lane.destination.reach, shared).await;
+        let token = token.map_err(Unsent::Token)?;
+        if let Err(halt) = shared.recall.look(carried, shared).await {
+            return match refused {
+                None => Err(Unsent::Halted(halt)),
+                Some(reply) => Ok(Answered {
+                    reply,
+                    token,
+                    halt: Some(halt),
+                }),
+            };
+        }
         let reply = once(lane, request.clone(), &token, parents, shared).await;
         let is_refused = reply.as_ref().is_ok_and(&is_stale);
-        if is_refused && lane.credential.refuse(&token).await && is_first {
-            is_first = false;
+        if is_refused && lane.credential.refuse(&token).await && refused.is_none() {
+            refused = Some(reply);
             continue;
         }
-        return Ok(Answered { reply, token });
+        return Ok(Answered {
+            reply,
+            token,
+            halt: None,
+        });
     }
 }
 

@@ -15,6 +15,7 @@ use super::Shared;
 use super::credential::Credential;
 use super::gate::{Gate, Pass};
 use super::inbox::{Class, Inbox};
+use super::recall::Seen;
 use super::rules::Rules;
 use super::settler::Message;
 use super::turns::{NotBefore, Turn, Turns};
@@ -108,6 +109,8 @@ pub(super) struct Job {
     pub sendable: Sendable,
     /// When the destination takes it no longer.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What was known of consent when it was claimed.
+    pub seen: Arc<Seen>,
     /// The requests of this claim so far.
     pub log: Vec<Try>,
 }
@@ -151,6 +154,7 @@ impl Lane {
         shared: &Shared,
         claimed: &Claimed,
         event: &Arc<OutboxEvent>,
+        seen: &Arc<Seen>,
         decision: Decision,
     ) {
         let now = shared.clock.now();
@@ -168,6 +172,7 @@ impl Lane {
                     prior: claimed.prior.clone(),
                     sendable,
                     expires_at,
+                    seen: seen.clone(),
                     log: Vec::new(),
                 };
                 let held_until = self.rules().look(&job.sendable.item.lot, now);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Shared;
-use super::exchange::{self, Answered};
+use super::exchange::{self, Answered, Unsent};
 use super::gate::Pass;
 use super::lane::{Lane, Passage};
 use super::turns::Turn;
@@ -113,7 +113,7 @@ async fn ask(
     };
     let sent = usize::try_from(request.deliveries).unwrap_or(0);
     let read = |reply: &crate::destinations::Reply| settings.classify_late(reply, sent);
-    let asking = exchange::signed(lane, question, turn, &[], shared, |reply| {
+    let asking = exchange::signed(lane, question, turn, &[], &[], shared, |reply| {
         read(reply).is_some_and(|answer| {
             answer.verdict == LateVerdict::Unasked(Outcome::Hold(Hold::Credential))
         })
@@ -132,14 +132,16 @@ async fn ask(
         notice: None,
     };
     let (answer, fingerprint) = match answered {
-        Ok(Answered { reply, token }) => (
+        Ok(Answered { reply, token, .. }) => (
             reply.ok().and_then(|reply| read(&reply)).unwrap_or(unasked),
             Some(token.fingerprint),
         ),
-        Err(error) => {
+        Err(Unsent::Token(error)) => {
             tracing::warn!(destination = lane.destination.name, %error, "no token to ask with");
             (unasked, None)
         }
+        // A question carries nobody.
+        Err(Unsent::Halted(_)) => (unasked, None),
     };
     pass_on(
         lane,

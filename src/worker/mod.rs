@@ -17,7 +17,9 @@ mod inbox;
 mod lane;
 mod late;
 mod quiet;
+mod recall;
 mod report;
+mod retention;
 mod rules;
 mod settler;
 mod turns;
@@ -35,17 +37,21 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::Config;
 use crate::config::destination::DestinationConfig;
+use crate::config::privacy::PrivacyConfig;
 use crate::config::secret::SecretError;
 use crate::config::worker::WorkerConfig;
 use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
 use crate::limit::{self, RateLimit};
+use crate::proof;
 use crate::send::Sender;
+use crate::suppression::{self, KeyError, SubjectKeys};
 use crate::telemetry::Relation;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use clock::Clock;
 use lane::Lane;
+use recall::Recall;
 use settler::Message;
 use turns::Turns;
 
@@ -97,6 +103,14 @@ pub enum StartError {
         #[source]
         error: SecretError,
     },
+    /// The key of the suppression list cannot be used.
+    #[error(transparent)]
+    SubjectKey(#[from] KeyError),
+    /// The suppression list cannot be asked without these keys, and nothing is sent unjudged.
+    #[error(
+        "the suppression list has entries that were made with a key that is not configured ({0}). Fix: name it under [privacy] as subject_key, or among former_subject_keys"
+    )]
+    SubjectKeyMissing(String),
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be made: no usable certificate store")]
     Client(#[source] reqwest::Error),
@@ -111,6 +125,8 @@ struct Shared {
     database: Database,
     worker: WorkerConfig,
     calling_code: Option<u16>,
+    subject_keys: Option<SubjectKeys>,
+    recall: Recall,
     sender: Sender,
     metrics: Metrics,
     health: Health,
@@ -164,7 +180,10 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         .await
         .expect("loading dialling plans does not panic");
 
+    let subject_keys = subject_keys(&config.privacy, &worker.database).await?;
     let shared = Arc::new(Shared {
+        recall: Recall::start(worker.database.clone()),
+        subject_keys,
         database: worker.database,
         calling_code: config.identity.default_calling_code,
         sender: Sender::new().map_err(StartError::Client)?,
@@ -202,6 +221,11 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     for lane in &lanes {
         finders.spawn(late::run(lane.clone(), shared.clone(), stop.clone()));
     }
+    finders.spawn(retention::run(
+        config.privacy.graces(),
+        shared.clone(),
+        stop.clone(),
+    ));
     finders.spawn(report::run(lanes.clone(), shared.clone(), stop.clone()));
     let (stop_lanes, lanes_stop) = watch::channel(false);
     let mut sending = JoinSet::new();
@@ -251,6 +275,19 @@ fn turns(destinations: &[DestinationConfig]) -> BTreeMap<String, Arc<Turns>> {
         .collect()
 }
 
+/// The keys of the suppression list. Without one that entries were made with, the list cannot be obeyed.
+async fn subject_keys(
+    config: &PrivacyConfig,
+    database: &Database,
+) -> Result<Option<SubjectKeys>, StartError> {
+    let keys = SubjectKeys::load(config)?;
+    let used = suppression::keys_in_use(database).await?;
+    match suppression::missing(keys.as_ref(), &used).as_slice() {
+        [] => Ok(keys),
+        missing => Err(StartError::SubjectKeyMissing(missing.join(", "))),
+    }
+}
+
 /// The settler must not hold a sender to itself, or it would never see the end.
 fn settler_side(shared: &Shared) -> Arc<Shared> {
     let (nowhere, _) = mpsc::channel(1);
@@ -258,6 +295,8 @@ fn settler_side(shared: &Shared) -> Arc<Shared> {
         database: shared.database.clone(),
         worker: shared.worker.clone(),
         calling_code: shared.calling_code,
+        subject_keys: None,
+        recall: Recall::none(),
         sender: shared.sender.clone(),
         metrics: shared.metrics.clone(),
         health: shared.health.clone(),
@@ -282,6 +321,7 @@ async fn register(
             (&destination.is_enabled, Type::BOOL),
         ];
         database.query(REGISTER, &params).await?;
+        proof::remember_policy(database, destination).await?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::holds;
 use super::lane::{Job, Lane};
 use super::quiet;
 use crate::outcome::{Outcome, Reason, RowAnswer, Verdict};
+use crate::settle::Try;
 
 /// What becomes of the events of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,9 @@ pub(super) enum Fate {
 /// Reads the verdict for these jobs. A refused batch of one is a refused event. A code that nobody has described is tried
 /// once more, then taken for a refusal.
 pub(super) fn fate(exchange: &Exchange, jobs: &[Job]) -> Fate {
-    let was_refused = |job: &Job| job.prior.refusals > 0 || !job.log.is_empty();
+    // A token that was refused says nothing of the event.
+    let is_refusal = |one: &Try| one.outcome != "hold";
+    let was_refused = |job: &Job| job.prior.refusals > 0 || job.log.iter().any(is_refusal);
     let alike = |outcome| {
         Fate::Each(
             jobs.iter()

@@ -141,7 +141,7 @@ fn failure(file: &Path, destination: &str) -> Option<String> {
             .filter_map(|name| Signal::parse(name))
             .collect(),
         original,
-        reversals: Vec::new(),
+        ..Surroundings::default()
     };
     let found =
         serde_json::to_value(&preview(&event, &around, &config, None, case.now)[0]).expect("json");

@@ -83,6 +83,43 @@ async fn dead_letters_are_found_without_reading_what_was_delivered() {
     }
 }
 
+/// Retention walks on from where it was, whatever lies behind it and however much is kept for later.
+#[tokio::test]
+async fn retention_reads_what_it_looks_at_and_no_more() {
+    let outbox = Outbox::new().await;
+    let admin = outbox.admin().await;
+    settle_history(&admin, 20_000).await;
+    // All but the last thousand were looked at, and are kept for later.
+    admin
+        .run(
+            "update conversion_outbox.retention set looked_to = (select max(event_no) - 1000 from conversion_outbox.event);
+             insert into conversion_outbox.kept_data
+               select e.event_no, now() + interval '9 days' from conversion_outbox.event e, conversion_outbox.retention r
+                where e.event_no <= r.looked_to",
+        )
+        .await;
+    admin.run("vacuum (analyze)").await;
+    // The session's numbers include what it read a moment ago.
+    let read = async || {
+        admin
+            .one::<i64>("select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint from pg_stat_xact_user_tables
+                          where relname in ('event', 'delivery', 'kept_data')")
+            .await
+    };
+    for round in 1..=8 {
+        admin.run("begin").await;
+        let before = read().await;
+        let removed: i64 = admin
+            .one("select removed from conversion_outbox.remove_old_data('0', '0', 100)")
+            .await;
+        let rows = read().await - before;
+        admin.run("commit").await;
+        assert_eq!(removed, 100, "a batch each time");
+        // A few index accesses an event.
+        assert!(rows <= 700, "round {round}: {rows} rows");
+    }
+}
+
 /// What a statement read.
 #[derive(Debug)]
 struct Cost {

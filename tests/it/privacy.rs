@@ -132,6 +132,7 @@ async fn a_wrong_call_is_refused_without_its_values() {
             "OB021",
             "withdraw_consent('canary', signals => '{ad_storage,null}')",
         ),
+        ("OB024", "erase_events('{1}', ' ')"),
         ("OB022", "erase_subject()"),
         ("OB022", "erase_subject('{canary}', 'canary')"),
     ] {
@@ -192,7 +193,10 @@ async fn an_erasure_gives_a_receipt_and_leaves_no_person() {
         .await;
     assert_eq!(
         receipt,
-        json!({"events": 3, "cancelled": 1, "received_by": {"meta": 3}})
+        json!({
+            "events": 3, "cancelled": 1, "in_flight": {"meta": 1}, "received_by": {"meta": 3},
+            "received_at": {"meta": {"first": "2027-01-15T08:00:00+00:00", "last": "2027-01-15T08:00:01+00:00"}},
+        })
     );
     let admin = outbox.admin().await;
     let kept: Vec<String> = admin
@@ -252,7 +256,7 @@ async fn an_erasure_by_orders_covers_those_orders() {
         .await;
     assert_eq!(
         receipt,
-        json!({"events": 1, "cancelled": 0, "received_by": {}})
+        json!({"events": 1, "cancelled": 0, "in_flight": {}, "received_by": {}, "received_at": {}})
     );
     assert_eq!(withdrawn(&outbox, "order-1").await.len(), 4);
     assert_eq!(withdrawn(&outbox, "order-2").await, []);
@@ -293,6 +297,49 @@ async fn a_held_destination_is_resumed_once() {
             .await;
         assert_eq!(error.constraint(), Some("a_hold_is_whole"));
     }
+}
+
+#[tokio::test]
+async fn one_session_removes_at_a_time_and_none_waits_for_another() {
+    const REMOVE: &str = "select count(*) from conversion_outbox.remove_old_data('0', '0', 100)";
+    let outbox = Outbox::new().await;
+    let app = outbox.session("app").await;
+    for business_id in ["order-1", "order-2"] {
+        app.run(&order_of(business_id, "ada", "null").sql(Form::Enqueue))
+            .await;
+    }
+    let admin = outbox.admin().await;
+    admin.run("delete from conversion_outbox.queue").await;
+    let (first, second) = (
+        outbox.session("worker").await,
+        outbox.session("worker").await,
+    );
+    // Somebody has an order in hand: it is looked at later, and nobody waits.
+    admin
+        .run("begin; select from conversion_outbox.event where business_id = 'order-1' for update")
+        .await;
+    first.run("begin; set local lock_timeout = '1s'").await;
+    assert_eq!(first.one::<i64>(REMOVE).await, 1);
+    assert_eq!(
+        second.one::<i64>(REMOVE).await,
+        0,
+        "another session is at it"
+    );
+    first.run("commit").await;
+    admin.run("rollback").await;
+    assert_eq!(emails(&admin).await, ["order-1"]);
+    let later: i64 = second
+        .one("select removed from conversion_outbox.remove_old_data('0', '0', 100, now() + interval '2 minutes')")
+        .await;
+    assert_eq!((later, emails(&admin).await.len()), (1, 0));
+    let error = second
+        .refusal("select * from conversion_outbox.remove_old_data('-1 day', '0', 100)")
+        .await;
+    assert_eq!(error.code().code(), "OB023");
+    let again: i64 = admin
+        .one("select count(*) from conversion_outbox.kept_data")
+        .await;
+    assert_eq!(again, 0);
 }
 
 /// Orders that still have an e-mail address.

@@ -23,6 +23,33 @@ pub(crate) async fn command(args: &[&str]) -> Output {
         .expect("it starts")
 }
 
+/// Runs `privacy …` as a privacy officer, with something on standard input. Nothing that it says holds the input.
+pub(crate) async fn officer(rig: &Rig, setup: Setup, args: &[&str], input: &str) -> (i32, String) {
+    let text = rig
+        .configuration(setup)
+        .replace("/database.url", "/officer.url");
+    let config = rig.write("officer.toml", &text);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
+        .arg("privacy")
+        .args(args)
+        .arg("--config")
+        .arg(config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // A command that reads nothing has closed it by now.
+    stdin.write_all(input.as_bytes()).await.unwrap_or_default();
+    drop(stdin);
+    let output = child.wait_with_output().await.expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("text");
+    assert!(input.is_empty() || !said.contains(input.trim()), "{said}");
+    (output.status.code().expect("an exit code"), said)
+}
+
 impl Process {
     /// Starts a worker with the rig's configuration.
     pub(crate) fn start(rig: &Rig, setup: Setup) -> Process {

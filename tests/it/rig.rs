@@ -177,6 +177,11 @@ impl Rig {
             &rig.url.replace("//postgres@", "//rig_worker@"),
         );
         rig.write(
+            "officer.url",
+            &rig.url.replace("//postgres@", "//rig_privacy@"),
+        );
+        rig.write("subject.key", "a-key-of-the-test-with-32-bytes-or-more");
+        rig.write(
             "google.json",
             &sandbox_key_file(&format!("{}/token", rig.sandbox.url())),
         );

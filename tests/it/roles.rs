@@ -109,6 +109,13 @@ async fn the_worker_removes_no_history_and_defines_nothing() {
         "alter table conversion_outbox.queue add x int",
         "drop table conversion_outbox.queue",
         "select conversion_outbox.erase_subject(external_id => 'x')",
+        "update conversion_outbox.event set user_data = '{}'",
+        "select conversion_outbox.remove_data('{1}', 'erasure')",
+        "select conversion_outbox.erase_events('{1}', 'x')",
+        "select * from conversion_outbox.subject_page(0, 1)",
+        "select conversion_outbox.unsuppress('{}', 'x')",
+        "delete from conversion_outbox.suppression",
+        "delete from conversion_outbox.policy",
     ] {
         refused(&worker, sql).await;
     }
@@ -195,7 +202,26 @@ async fn operators_resume_and_privacy_officers_erase() {
         .run("select conversion_outbox.withdraw_consent(external_id => 'x')")
         .await;
     refused(&privacy, "select conversion_outbox.resume_destination('x')").await;
-    refused(&privacy, "select * from conversion_outbox.event").await;
+    privacy
+        .run(
+            "select conversion_outbox.suppress('k', '{email}', array[sha256('x')], 'all', 'x');
+              select conversion_outbox.unsuppress(array[sha256('x')], 'x');
+              select conversion_outbox.erase_events('{1}', 'x');
+              select * from conversion_outbox.remove_old_data('1 day', '1 day', 1);
+              select conversion_outbox.proof_of('x')",
+        )
+        .await;
+    for sql in [
+        "select * from conversion_outbox.event",
+        "select * from conversion_outbox.suppression",
+        "select conversion_outbox.remove_data('{1}', 'erasure')",
+        "update conversion_outbox.audit set reason = 'y'",
+        "delete from conversion_outbox.withdrawal",
+        "insert into conversion_outbox.suppression default values",
+        "update conversion_outbox.retention set looked_to = 0",
+    ] {
+        refused(&privacy, sql).await;
+    }
 }
 
 async fn refused(session: &Session, sql: &str) {

@@ -1,5 +1,6 @@
 //! Looks at the database as the worker would find it. Reads only. Judgements are in the files beside this one.
 
+mod privacy;
 mod rights;
 mod server;
 mod standing;
@@ -18,6 +19,7 @@ use crate::config::destination::DestinationConfig;
 use crate::db::connect::{Database, Param};
 use crate::db::error::DatabaseError;
 use crate::db::migrate::{self, SchemaError, StepState};
+use crate::suppression;
 
 const SERVER: &str = include_str!("../../../sql/queries/doctor_server.sql");
 const RIGHTS: &str = include_str!("../../../sql/queries/doctor_rights.sql");
@@ -59,6 +61,8 @@ pub(super) async fn examine(config: &Config, asked: &[&DestinationConfig]) -> Ve
     if schema.is_usable {
         parts.push(standings(&database, asked).await);
         parts.push(events(&database, config).await);
+        let used = suppression::keys_in_use(&database).await;
+        parts.push(used.map(|used| privacy::judge(&config.privacy, &used)));
     } else {
         let seen = "holds and events were not looked at: they need a schema that may be read";
         checks.push(Check::skipped("database", seen));

@@ -43,6 +43,8 @@ struct Process {
     lease_expired: Counter,
     unwritten: Gauge,
     late_settlements: Counter,
+    data_removed: Counter,
+    data_overdue: Gauge<f64, AtomicU64>,
     span_export_failures: Counter,
     admin_refusals: Closed<4>,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
@@ -129,6 +131,19 @@ impl Metrics {
                 "late_settlements",
                 "Results not written because the lease had been lost meanwhile",
                 Counter::default(),
+            ),
+            data_removed: register(
+                registry,
+                "retention_removed_events",
+                "Events whose personal data were removed because their time was over",
+                Counter::default(),
+            ),
+            data_overdue: register_with_unit(
+                registry,
+                "retention_oldest_overdue",
+                "Since when the oldest personal data should have been looked at for removal, as the worker that last removed any saw it",
+                Unit::Seconds,
+                Gauge::default(),
             ),
             span_export_failures: register(
                 registry,
@@ -221,6 +236,12 @@ impl Metrics {
     /// `rows` could not be settled because another worker holds them by now.
     pub fn settled_late(&self, rows: u64) {
         self.0.late_settlements.inc_by(rows);
+    }
+
+    /// Personal data of `events` were removed, and the oldest that are left should have been gone since so many seconds.
+    pub fn data_removed(&self, events: u64, overdue_secs: f64) {
+        self.0.data_removed.inc_by(events);
+        self.0.data_overdue.set(overdue_secs);
     }
 
     /// `count` repeats were seen at `source`, one of [`words::DUPLICATES`].

@@ -24,11 +24,12 @@ pub const FINAL_STATES: [&str; 9] = [
 pub const RESULTS: [&str; 9] = Outcome::TEXTS;
 
 /// Why nothing left the house.
-pub const SUPPRESSED: [&str; 7] = [
+pub const SUPPRESSED: [&str; 8] = [
     "consent_denied",
     "consent_unspecified",
     "withdrawn",
     "opt_out",
+    "suppressed_subject",
     "not_in_decision",
     "no_identifier",
     "filtered_by_route",

@@ -150,6 +150,36 @@ async fn too_few_and_too_many_rights_are_told() {
     }
 }
 
+#[tokio::test]
+async fn data_that_stay_for_ever_and_a_list_that_cannot_be_asked_are_told() {
+    let rig = sound().await;
+    let folder = rig.folder.path().display();
+    let config = format!(
+        "{}[privacy]\nsubject_key = {{ file = \"{folder}/subject.key\" }}\n",
+        all(&rig)
+    );
+    let told = doctor(&rig, &config, &[]).await;
+    told.is(0, &["-/retention warn", "-/platforms skipped"]);
+    rig.run(
+        "select conversion_outbox.suppress('0badc0de', '{email}', array[sha256('x')], 'all', 'x')",
+    )
+    .await;
+    let told = doctor(&rig, &config, &[]).await;
+    told.is(
+        3,
+        &[
+            "-/retention warn",
+            "-/suppression fail",
+            "-/platforms skipped",
+        ],
+    );
+    told.says("(0badc0de)");
+    rig.write("subject.key", "short");
+    let told = doctor(&rig, &config, &[]).await;
+    assert_eq!(told.code, 78, "{}", told.text);
+    told.says("[write 32 random bytes there");
+}
+
 #[test]
 fn a_database_without_schema_or_without_answer_and_a_wrong_configuration() {
     let config = "[database]\nurl = { env = \"DATABASE_URL\" }\n[[destination]]\nname = \"ga4\"\nplatform = \"ga4\"\n\

@@ -43,7 +43,8 @@ async fn doctor(rig: &Rig, configuration: &str, args: &[&str]) -> Told {
     told(output.status.code().expect("an exit code"), report)
 }
 
-/// The same configuration; where it names no versions, with some that end in no reader's time, so that only what a test breaks is found.
+/// The same configuration; where it names no versions, with some that end in no reader's time, and where it says nothing of
+/// privacy, with a retention: so that only what a test breaks is found.
 fn lasting(configuration: &str) -> String {
     let versions = [
         ("linkedin", "version", "209901"),
@@ -55,6 +56,9 @@ fn lasting(configuration: &str) -> String {
             let line = format!("platform = \"{platform}\"\n");
             text = text.replace(&line, &format!("{line}{key} = \"{version}\"\n"));
         }
+    }
+    if !text.contains("[privacy]") {
+        text.push_str("[privacy]\nretention_days = 30\n");
     }
     text
 }

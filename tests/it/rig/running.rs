@@ -11,7 +11,7 @@ use super::PATIENCE;
 pub(crate) struct Running {
     pub(crate) metrics: Metrics,
     pub(super) stop: watch::Sender<bool>,
-    pub(super) task: JoinHandle<Result<(), StartError>>,
+    pub(crate) task: JoinHandle<Result<(), StartError>>,
 }
 
 impl Running {

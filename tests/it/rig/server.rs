@@ -14,7 +14,7 @@ const WATCH: &str = "
     create function public.tell() returns trigger language plpgsql as
       $$ begin perform pg_notify('rig', tg_table_name); return null; end $$;
     do $$ declare watched text; begin
-      foreach watched in array array['delivery', 'queue', 'destination', 'request', 'rule_hold'] loop
+      foreach watched in array array['delivery', 'queue', 'destination', 'request', 'rule_hold', 'retention'] loop
         execute format('create trigger tell after insert or update or delete on conversion_outbox.%I
                         for each statement execute function public.tell()', watched);
       end loop;
@@ -52,6 +52,7 @@ pub(crate) async fn start(options: Options) -> Postgres {
         .batch_execute(
             "create role rig_app login in role conversion_outbox_app;
              create role rig_worker login in role conversion_outbox_worker;
+             create role rig_privacy login in role conversion_outbox_privacy;
              alter database rig_template allow_connections false;",
         )
         .await
