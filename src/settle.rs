@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::claim::Ticket;
@@ -17,6 +18,7 @@ use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
 
 const SETTLE: &str = include_str!("../sql/queries/settle.sql");
+const SETTLED_BEFORE: &str = include_str!("../sql/queries/settled_before.sql");
 const INTEND: &str = include_str!("../sql/queries/intend.sql");
 const RELEASE: &str = include_str!("../sql/queries/release.sql");
 
@@ -191,7 +193,38 @@ pub async fn settle(
         (&rule, Type::TEXT_ARRAY),
         (&ask_at, Type::TIMESTAMPTZ_ARRAY),
     ];
-    let rows = database.query(SETTLE, &params).await?;
+    named(&database.query(SETTLE, &params).await?)
+}
+
+/// Which of these stand in the database already, written by the same worker: after a commit whose answer was lost, the
+/// second try finds nothing left to write.
+pub async fn settled_before(
+    database: &Database,
+    settlements: &[&Settlement],
+) -> Result<HashSet<(i64, String)>, DatabaseError> {
+    let of = settlements.iter();
+    let event_no: Vec<i64> = of.clone().map(|s| s.ticket.event_no).collect();
+    let destination: Vec<&str> = of.clone().map(|s| s.destination.as_str()).collect();
+    let state: Vec<&str> = of.clone().map(|s| s.state.as_str()).collect();
+    let tries: Vec<i16> = of.clone().map(|s| s.tries).collect();
+    let tried_at: Vec<Option<DateTime<Utc>>> =
+        of.clone().map(|s| Some(s.log.last()?.tried_at)).collect();
+    let settled_at: Vec<Option<DateTime<Utc>>> = of.clone().map(|s| s.settled_at).collect();
+    let due_at: Vec<Option<DateTime<Utc>>> = of.map(|s| s.due_at).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 7] = [
+        (&event_no, Type::INT8_ARRAY),
+        (&destination, Type::TEXT_ARRAY),
+        (&state, Type::TEXT_ARRAY),
+        (&tries, Type::INT2_ARRAY),
+        (&tried_at, Type::TIMESTAMPTZ_ARRAY),
+        (&settled_at, Type::TIMESTAMPTZ_ARRAY),
+        (&due_at, Type::TIMESTAMPTZ_ARRAY),
+    ];
+    named(&database.query(SETTLED_BEFORE, &params).await?)
+}
+
+/// Deliveries by event number and destination.
+fn named(rows: &[Row]) -> Result<HashSet<(i64, String)>, DatabaseError> {
     rows.iter()
         .map(|row| Ok((row.try_get("event_no")?, row.try_get("destination")?)))
         .collect::<Result<_, tokio_postgres::Error>>()
@@ -199,7 +232,7 @@ pub async fn settle(
 }
 
 /// Records that these are about to be sent. Returns, by event number, the tickets that settle them from here on; what
-/// is missing was lost to others and must not be sent.
+/// is missing was lost to others and must not be sent. Calling it again with the same `at` writes nothing twice.
 pub async fn intend(
     database: &Database,
     destination: &str,

@@ -92,7 +92,11 @@ async fn resume(
             "changes need a token: set admin.token and send it as Authorization: Bearer",
         );
     }
-    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&name, Type::TEXT), (&rule, Type::TEXT)];
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&name, Type::TEXT),
+        (&rule, Type::TEXT),
+        (&"resumed by the admin listener", Type::TEXT),
+    ];
     let rows = match database.query(RESUME, &params).await {
         Ok(rows) => rows,
         // insufficient_privilege: PostgreSQL's manual, appendix A.

@@ -3,15 +3,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{ConfigConnectImpl, Connect};
 use thiserror::Error;
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
+use tokio_postgres::{CancelToken, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::hosts;
 use super::tls::{self, TlsError};
 use crate::config::connection::{Connection, ConnectionError};
 use crate::config::database::DatabaseConfig;
@@ -76,12 +77,35 @@ impl Dialer {
 
     /// How many hosts are tried one after another, 1 at least.
     pub(super) fn host_count(&self) -> u32 {
-        let postgres = self.target().postgres;
-        let count = postgres
-            .get_hosts()
-            .len()
-            .max(postgres.get_hostaddrs().len());
+        let count = hosts::count(&self.target().postgres);
         u32::try_from(count).unwrap_or(1).max(1)
+    }
+
+    /// Asks the server to stop what a connection is about. Best effort: nobody hears whether it helped.
+    pub(super) async fn cancel(&self, token: CancelToken) {
+        let asking = token.cancel_query(self.target().tls);
+        drop(tokio::time::timeout(self.config.connect_timeout, asking).await);
+    }
+
+    /// One server after another until one is as the connection string wants it, each for its time.
+    async fn connect_one_by_one(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let Target { postgres, tls } = self.target();
+        let mut failed = None;
+        for server in hosts::one_by_one(&postgres) {
+            let connecting = ConfigConnectImpl { tls: tls.clone() };
+            let connecting = connecting.connect(&server);
+            match tokio::time::timeout(self.config.connect_timeout, connecting).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(error)) => failed = Some(error),
+                // Silent: the next one may answer.
+                Err(_) => {}
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            // All were silent. The pool's own time for a connection ends just now, and says so.
+            None => std::future::pending().await,
+        }
     }
 
     /// Where to connect now. A string that can no longer be read or understood leaves the former one in use.
@@ -100,14 +124,22 @@ impl Dialer {
     }
 }
 
-type Dialling<'d> = Pin<
+type Connecting<'d> = Pin<
     Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + 'd>,
 >;
 
-impl Connect for Dialer {
-    fn connect(&self, _pool_wide: &tokio_postgres::Config) -> Dialling<'_> {
-        let Target { postgres, tls } = self.target();
-        Box::pin(async move { ConfigConnectImpl { tls }.connect(&postgres).await })
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer").finish_non_exhaustive()
+    }
+}
+
+/// The pool's share of the dialer that it has in common with whoever cancels.
+pub(super) struct Dialling(pub(super) Arc<Dialer>);
+
+impl Connect for Dialling {
+    fn connect(&self, _pool_wide: &tokio_postgres::Config) -> Connecting<'_> {
+        Box::pin(self.0.connect_one_by_one())
     }
 }
 

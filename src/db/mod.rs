@@ -3,5 +3,6 @@
 pub mod connect;
 pub mod dial;
 pub mod error;
+mod hosts;
 pub mod migrate;
 mod tls;

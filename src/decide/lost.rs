@@ -7,7 +7,7 @@ use crate::config::destination::DestinationConfig;
 use crate::event::OutboxEvent;
 
 /// The payload that a lost worker may have sent under a claim of this time; nothing if it had nothing to send, or would have
-/// written its intent first. What was withdrawn or taken back since does not undo that it may have left.
+/// written its intent first. What was withdrawn, suppressed or taken back since does not undo that it may have left.
 pub fn may_have_left(
     event: &OutboxEvent,
     around: &Surroundings,
@@ -19,6 +19,7 @@ pub fn may_have_left(
     let then = Surroundings {
         withdrawn: Vec::new(),
         reversals: Vec::new(),
+        suppression: None,
         ..around.clone()
     };
     match decide(event, &then, destination, calling_code, prior, at) {

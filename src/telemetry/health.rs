@@ -4,9 +4,10 @@
 //! check that looks at them restarts every replica at once (`kubernetes.io/docs`, configure liveness, readiness and
 //! startup probes).
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A claim loop that has not turned for so long is stuck. Longer than any statement timeout and any idle wait, or a
@@ -24,8 +25,19 @@ struct State {
     last_tick: AtomicU64,
     started: AtomicBool,
     database: AtomicBool,
+    /// What keeps which part of the worker from its work.
+    troubles: Mutex<BTreeMap<Part, &'static str>>,
     schema: AtomicBool,
     draining: AtomicBool,
+}
+
+/// A part of the worker that needs the database. One may fail while another works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Taking work.
+    Claims,
+    /// Writing results.
+    Results,
 }
 
 /// One of the questions an orchestrator asks.
@@ -65,6 +77,7 @@ impl Health {
             last_tick: AtomicU64::new(0),
             started: AtomicBool::new(false),
             database: AtomicBool::new(false),
+            troubles: Mutex::default(),
             schema: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         }))
@@ -80,6 +93,25 @@ impl Health {
     /// Whether the last statement reached the database.
     pub fn database_reachable(&self, reachable: bool) {
         self.0.database.store(reachable, Ordering::Relaxed);
+    }
+
+    /// What keeps this part from its work, in a few words; nothing when it works. A part that works has reached the database.
+    pub fn trouble(&self, part: Part, says: Option<&'static str>) {
+        let mut troubles = self.troubles();
+        match says {
+            Some(says) => drop(troubles.insert(part, says)),
+            None => {
+                troubles.remove(&part);
+                self.database_reachable(true);
+            }
+        }
+    }
+
+    fn troubles(&self) -> std::sync::MutexGuard<'_, BTreeMap<Part, &'static str>> {
+        self.0
+            .troubles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this program works with the schema version found. Completes start-up when it does.
@@ -109,7 +141,10 @@ impl Health {
             Probe::Ready if !is(&state.schema) => {
                 Err("the schema version is not supported; run `conversion-outbox migrate status`")
             }
-            Probe::Ready => Ok(()),
+            Probe::Ready => match self.troubles().values().next() {
+                Some(says) => Err(says),
+                None => Ok(()),
+            },
         }
     }
 
@@ -183,6 +218,15 @@ mod tests {
                 .starts_with("the schema")
         );
         health.schema_supported(true);
+        assert_eq!(health.check(Probe::Ready), Ok(()));
+        health.trouble(Part::Results, Some("the disk is full"));
+        health.trouble(Part::Claims, None);
+        assert_eq!(
+            health.check(Probe::Ready),
+            Err("the disk is full"),
+            "one part that works does not hide the other"
+        );
+        health.trouble(Part::Results, None);
         assert_eq!(health.check(Probe::Ready), Ok(()));
         health.drain();
         assert_eq!(health.check(Probe::Ready), Err("shutting down"));

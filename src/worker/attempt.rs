@@ -14,10 +14,13 @@ use super::dispatch::put_back;
 use super::exchange::{self, Exchange, Halted};
 use super::gate::Pass;
 use super::lane::{Job, Lane, Passage};
+use super::patience::Patience;
 use super::recall::Halt;
 use super::settler::Message;
 use super::turns::{NotBefore, Turn};
 use super::verdict::{self, Fate};
+use crate::claim::Ticket;
+use crate::db::error::DatabaseError;
 use crate::decide::{Prior, Repeat};
 use crate::outcome::{Answer, Outcome, Reason, State};
 use crate::resolve::{self, Ended};
@@ -26,9 +29,6 @@ use crate::telemetry::spans;
 
 /// What must be left of a lease beyond the time-out of the request: one settle, with room for a slow database.
 const SETTLE_MARGIN: Duration = Duration::from_secs(3);
-
-/// Between two tries to write an intent while the database is away.
-const INTENT_PAUSE: Duration = Duration::from_millis(300);
 
 /// How long what could not be judged waits, where the database does not answer that question.
 const UNJUDGED_PAUSE: TimeDelta = TimeDelta::seconds(1);
@@ -88,13 +88,6 @@ async fn again(
     })
 }
 
-/// Whether the leases of all of these outlast a pause and a request.
-fn is_time(lane: &Lane, jobs: &[Job]) -> bool {
-    let needed = INTENT_PAUSE + lane.destination.request_timeout + SETTLE_MARGIN;
-    let needed = tokio::time::Instant::now() + needed;
-    jobs.iter().all(|job| job.ticket.expires_at >= needed)
-}
-
 /// Keeps the jobs whose lease outlasts a request; the others go back at once, still ours to give.
 async fn in_time(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
     let needed = tokio::time::Instant::now() + lane.destination.request_timeout + SETTLE_MARGIN;
@@ -122,27 +115,7 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
             permit: job.sendable.permit,
         })
         .collect();
-    let (clock, now) = (shared.clock.for_database(), shared.clock.now());
-    let announced = loop {
-        let announced = settle::intend(
-            &shared.database,
-            &lane.destination.name,
-            &intents,
-            shared.worker.lease,
-            now,
-            clock,
-        )
-        .await;
-        match announced {
-            // It may have been written all the same: left alone, it would look like a request whose answer was lost.
-            Err(error) if !error.is_about_data() && is_time(lane, &careful) => {
-                tracing::warn!(destination = lane.destination.name, %error, "intents could not be written; trying again");
-                tokio::time::sleep(INTENT_PAUSE).await;
-            }
-            announced => break announced,
-        }
-    };
-    match announced {
+    match intend(lane, &intents, shared).await {
         Ok(tickets) => {
             for mut job in careful {
                 let Some(ticket) = tickets
@@ -170,6 +143,38 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
         }
     }
     ready
+}
+
+/// Writes intents, again and again while their claims last: one that was written and whose answer was lost would end as
+/// uncertain, although nothing was sent.
+async fn intend(
+    lane: &Lane,
+    intents: &[Intent],
+    shared: &Shared,
+) -> Result<Vec<Ticket>, DatabaseError> {
+    let at = shared.clock.now();
+    let ends = intents.iter().map(|intent| intent.ticket.expires_at).max();
+    let mut patience = Patience::default();
+    loop {
+        let announced = settle::intend(
+            &shared.database,
+            &lane.destination.name,
+            intents,
+            shared.worker.lease,
+            at,
+            shared.clock.for_database(),
+        )
+        .await;
+        let pause = patience.after_failure();
+        let is_too_late = ends.is_none_or(|ends| tokio::time::Instant::now() + pause >= ends);
+        match announced {
+            Err(error) if !is_too_late && !error.is_about_data() => {
+                tracing::warn!(destination = lane.destination.name, %error, "intents could not be written; trying again");
+                tokio::time::sleep(pause).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Sends one part of a batch. Returns what has to go again at once: halves, if it has to be split, those that were only in bad

@@ -12,13 +12,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::Shared;
 use super::dispatch::put_back;
 use super::gate::Pass;
 use super::inbox::Class;
 use super::lane::{Lane, Room};
+use super::patience::Patience;
 use super::recall::Seen;
 use super::settler::Message;
+use super::{Shared, is_over};
 use crate::claim::{self, Claimed, Terms};
 use crate::consent::{Choice, Signal};
 use crate::decide::{self, Decision};
@@ -26,15 +27,13 @@ use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
 use crate::suppression;
 use crate::telemetry::context::RowContext;
+use crate::telemetry::health::Part;
 use crate::telemetry::metrics::Coverage;
 use crate::telemetry::spans;
 
 /// How far behind the highest event number seen a look begins. Numbers are given out before commit, so neighbours may
 /// become visible late; more than this many concurrent inserts are found by the sweep.
 const MARK_LAG: i64 = 4000;
-
-/// Pause after the database could not be asked.
-const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long there may be no place in memory before a slow lane makes room.
 const CROWDED: Duration = Duration::from_millis(100);
@@ -51,12 +50,15 @@ pub(super) async fn fresh(
 ) {
     let mut look = Look::new(shared.worker.sweep);
     let mut pause = shared.worker.poll_min;
+    let mut patience = Patience::default();
     let batch = shared.worker.batch_events as usize;
     // Halved while a claim fails on the content of some row, until that row is alone.
     let mut wanted = batch;
     loop {
         shared.health.tick_claim_loop();
         if shared.is_behind.load(Ordering::Relaxed) {
+            // What is wrong is told by whoever has results to write.
+            shared.works(Part::Claims);
             if is_over(&mut stop, pause).await {
                 return;
             }
@@ -75,7 +77,8 @@ pub(super) async fn fresh(
         };
         match claim::claim_events(&shared.database, above, terms).await {
             Ok(claimed) => {
-                shared.health.database_reachable(true);
+                shared.works(Part::Claims);
+                patience.after_success();
                 wanted = (wanted * 2).min(batch);
                 shared
                     .metrics
@@ -103,10 +106,10 @@ pub(super) async fn fresh(
                 pause = shared.worker.poll_min;
             }
             Err(error) => {
-                shared.health.database_reachable(false);
+                shared.fails(Part::Claims, &error);
                 shared.metrics.claim_failed();
                 tracing::warn!(%error, "events could not be claimed; trying again");
-                pause = ERROR_PAUSE;
+                pause = patience.after_failure();
             }
         }
         if is_over(&mut stop, pause).await {
@@ -121,17 +124,20 @@ pub(super) async fn due(
     shared: Arc<Shared>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut patience = Patience::default();
     loop {
         let claimed = match shared.is_behind.load(Ordering::Relaxed) {
             true => Ok(false),
             false => claim_due(&lanes, &shared).await,
         };
         let pause = match claimed {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => DUE_POLL,
+            Ok(has_more) => {
+                patience.after_success();
+                if has_more { Duration::ZERO } else { DUE_POLL }
+            }
             Err(error) => {
                 tracing::warn!(%error, "waiting deliveries could not be claimed; trying again");
-                ERROR_PAUSE
+                patience.after_failure()
             }
         };
         if is_over(&mut stop, pause).await {
@@ -398,15 +404,6 @@ async fn make_room(lanes: &[Arc<Lane>], shared: &Shared) {
     );
     let now = shared.clock.now();
     put_back(lane, jobs, Reason::DestinationBusy, now, shared).await;
-}
-
-/// Waits, and says whether the worker stops.
-async fn is_over(stop: &mut watch::Receiver<bool>, pause: Duration) -> bool {
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|&stop| stop) => true,
-        () = tokio::time::sleep(pause) => false,
-    }
 }
 
 fn count_rescues(claimed: &[Claimed], shared: &Shared) {

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Shared;
 use super::exchange::{self, Answered, Unsent};
 use super::gate::Pass;
 use super::lane::{Lane, Passage};
+use super::patience::Patience;
 use super::turns::Turn;
-use super::{holds, quiet};
+use super::{Shared, holds, is_over, quiet};
 use crate::claim::Terms;
 use crate::late::{self, Moved, OpenRequest, Settled};
 use crate::outcome::{Hold, LateAnswer, LateVerdict, Outcome, State};
@@ -30,14 +30,20 @@ pub(super) async fn run(lane: Arc<Lane>, shared: Arc<Shared>, mut stop: watch::R
     if lane.destination.settings.asks_later().is_none() {
         return;
     }
+    let mut patience = Patience::default();
     loop {
-        if let Err(error) = ask_all(&lane, &shared, &mut stop).await {
-            tracing::warn!(destination = lane.destination.name, %error, "late answers could not be written; asking again");
-        }
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|&stop| stop) => return,
-            () = tokio::time::sleep(POLL) => {}
+        let pause = match ask_all(&lane, &shared, &mut stop).await {
+            Ok(()) => {
+                patience.after_success();
+                POLL
+            }
+            Err(error) => {
+                tracing::warn!(destination = lane.destination.name, %error, "late answers could not be written; asking again");
+                patience.after_failure().max(POLL)
+            }
+        };
+        if is_over(&mut stop, pause).await {
+            return;
         }
     }
 }

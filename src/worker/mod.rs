@@ -16,6 +16,7 @@ mod holds;
 mod inbox;
 mod lane;
 mod late;
+mod patience;
 mod quiet;
 mod recall;
 mod report;
@@ -41,16 +42,16 @@ use crate::config::privacy::PrivacyConfig;
 use crate::config::secret::SecretError;
 use crate::config::worker::WorkerConfig;
 use crate::db::connect::Database;
-use crate::db::error::DatabaseError;
+use crate::db::error::{DatabaseError, Trouble};
 use crate::limit::{self, RateLimit};
-use crate::proof;
 use crate::send::Sender;
 use crate::suppression::{self, KeyError, SubjectKeys};
 use crate::telemetry::Relation;
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, Part};
 use crate::telemetry::metrics::Metrics;
 use clock::Clock;
 use lane::Lane;
+use patience::Patience;
 use recall::Recall;
 use settler::Message;
 use turns::Turns;
@@ -146,13 +147,25 @@ impl Shared {
         // The settler outlives every task that reports; without it nothing could be written anyway.
         drop(self.results.send(message).await);
     }
+
+    /// A part of the worker does what it needs the database for.
+    fn works(&self, part: Part) {
+        self.health.trouble(part, None);
+    }
+
+    /// It does not. What other transactions are to blame for says nothing of the database.
+    fn fails(&self, part: Part, error: &DatabaseError) {
+        if let Some(says) = error.trouble().says() {
+            self.health.trouble(part, Some(says));
+        }
+    }
 }
 
 /// Runs a worker until `stop` says so, then drains: nothing more is claimed, requests under way may end, results are
 /// written, and what was never sent is given back.
 pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), StartError> {
     let (results, messages) = mpsc::channel(RESULTS_MAX);
-    let config = worker.config;
+    let config = worker.config.clone();
     let turns = turns(&config.destinations);
     let mut lanes = Vec::new();
     for destination in enabled(&config.destinations) {
@@ -171,16 +184,13 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
     if lanes.is_empty() {
         return Err(StartError::NoDestination);
     }
-    worker.clock.follow(&worker.database).await?;
-    register(&worker.database, &config.destinations).await?;
-    for turns in turns.values() {
-        limit::open(&worker.database, turns.limit()).await?;
-    }
+    let Some(subject_keys) = introduced(&worker, &turns, &mut stop).await? else {
+        return Ok(());
+    };
     tokio::task::spawn_blocking(crate::identity::warm_up)
         .await
         .expect("loading dialling plans does not panic");
 
-    let subject_keys = subject_keys(&config.privacy, &worker.database).await?;
     let shared = Arc::new(Shared {
         recall: Recall::start(worker.database.clone()),
         subject_keys,
@@ -191,7 +201,8 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         health: worker.health,
         clock: worker.clock,
         relation: worker.relation,
-        slot: i16::try_from(std::process::id() % 16).expect("a small number"),
+        // Slot 0 is for what people do in sql, so that they never wait for a worker's commit.
+        slot: 1 + i16::try_from(std::process::id() % 15).expect("a small number"),
         worker: config.worker,
         is_behind: Arc::default(),
         results,
@@ -308,6 +319,45 @@ fn settler_side(shared: &Shared) -> Arc<Shared> {
     })
 }
 
+/// Makes the worker known to the database, for as long as that is not to be had. Returns the keys of the suppression list, if
+/// there are any, in an answer; no answer when the worker is stopped first.
+async fn introduced(
+    worker: &Worker,
+    turns: &BTreeMap<String, Arc<Turns>>,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Option<Option<SubjectKeys>>, StartError> {
+    let mut patience = Patience::default();
+    loop {
+        let error = match introduce(worker, turns).await {
+            Ok(keys) => return Ok(Some(keys)),
+            Err(StartError::Database(error))
+                if !matches!(error.trouble(), Trouble::Setup | Trouble::Data) =>
+            {
+                error
+            }
+            Err(error) => return Err(error),
+        };
+        worker.health.trouble(Part::Claims, error.trouble().says());
+        tracing::warn!(%error, "the worker could not be made known to the database; trying again");
+        if is_over(stop, patience.after_failure()).await {
+            return Ok(None);
+        }
+    }
+}
+
+/// Everything that a worker asks of the database before it begins, and may ask again.
+async fn introduce(
+    worker: &Worker,
+    turns: &BTreeMap<String, Arc<Turns>>,
+) -> Result<Option<SubjectKeys>, StartError> {
+    worker.clock.follow(&worker.database).await?;
+    register(&worker.database, &worker.config.destinations).await?;
+    for turns in turns.values() {
+        limit::open(&worker.database, turns.limit()).await?;
+    }
+    subject_keys(&worker.config.privacy, &worker.database).await
+}
+
 /// Says which destinations this worker serves, at the start and with every report.
 async fn register(
     database: &Database,
@@ -321,7 +371,6 @@ async fn register(
             (&destination.is_enabled, Type::BOOL),
         ];
         database.query(REGISTER, &params).await?;
-        proof::remember_policy(database, destination).await?;
     }
     Ok(())
 }
@@ -332,14 +381,29 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 async fn follow_holds(lanes: Vec<Arc<Lane>>, shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
+    let mut patience = Patience::default();
     loop {
-        if let Err(error) = holds::follow(&lanes, &shared).await {
-            tracing::warn!(%error, "holds could not be read; trying again");
+        let pause = match holds::follow(&lanes, &shared).await {
+            Ok(()) => {
+                patience.after_success();
+                HOLD_POLL
+            }
+            Err(error) => {
+                tracing::warn!(%error, "holds could not be read; trying again");
+                patience.after_failure().max(HOLD_POLL)
+            }
+        };
+        if is_over(&mut stop, pause).await {
+            return;
         }
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|&stop| stop) => return,
-            () = tokio::time::sleep(HOLD_POLL) => {}
-        }
+    }
+}
+
+/// Waits, and says whether the worker stops.
+async fn is_over(stop: &mut watch::Receiver<bool>, pause: Duration) -> bool {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|&stop| stop) => true,
+        () = tokio::time::sleep(pause) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! Every few seconds: this worker's sign of life for its destinations, and what the database says now, for gauges (backlog,
+//! Every few seconds: this worker's sign of life for its destinations and by which consent policies it decides, and what the database says now, for gauges (backlog,
 //! age, the pool), from indexes and totals only.
 //!
 //! Every worker reports the same numbers: alerts and panels take `max by (destination)`, never a sum.
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::Shared;
 use super::lane::Lane;
 use crate::db::error::DatabaseError;
+use crate::proof;
 use crate::telemetry::metrics::Backlog;
 
 const BACKLOG: &str = include_str!("../../sql/queries/backlog.sql");
@@ -50,6 +51,11 @@ pub(super) async fn run(
         match look(&lanes, &shared).await {
             Ok(()) => shared.metrics.snapshot_taken(SystemTime::now()),
             Err(error) => tracing::warn!(%error, "the backlog could not be read"),
+        }
+        for lane in &lanes {
+            if let Err(error) = proof::remember_policy(&shared.database, &lane.destination).await {
+                tracing::warn!(%error, "the consent policy could not be put on record");
+            }
         }
         tokio::select! {
             biased;

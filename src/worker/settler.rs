@@ -3,22 +3,21 @@
 //! One task, so that nothing about an event's destinations can race. While the database is away it keeps its results
 //! and tries again: they are facts, and nobody else knows them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use super::Shared;
+use super::patience::Patience;
 use crate::claim::Ticket;
+use crate::db::error::DatabaseError;
 use crate::outcome::State;
 use crate::settle::{self, Settlement};
+use crate::telemetry::health::Part;
 use crate::telemetry::spans;
-
-/// Between two tries to write while the database refuses or is away.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the other tasks report.
 #[derive(Debug)]
@@ -151,89 +150,99 @@ impl Book {
         let now = Instant::now();
         // An event whose lease ran out belongs to others; nothing of ours may wait for it.
         self.open.retain(|_, open| open.ticket.expires_at > now);
-        if self.results.is_empty() && self.finished.is_empty() {
-            return;
-        }
+        let mut patience = Patience::default();
+        let mut is_in_doubt = false;
         let span = spans::settle(self.results.len());
-        loop {
-            match settle::settle(&shared.database, &self.results, &self.finished, shared.slot).await
-            {
+        while !(self.results.is_empty() && self.finished.is_empty()) {
+            let error = match self.write(shared, is_in_doubt).await {
                 Ok(written) => {
                     shared.is_behind.store(false, Ordering::Relaxed);
                     shared.metrics.unwritten(0);
-                    shared.health.database_reachable(true);
-                    let results = std::mem::take(&mut self.results);
-                    self.finished.clear();
-                    self.released.clear();
-                    let late = results
-                        .iter()
-                        .filter(|result| !tell(shared, result, &written))
-                        .count();
-                    if late > 0 {
-                        shared.metrics.settled_late(late as u64);
-                        tracing::warn!(
-                            deliveries = late,
-                            "results came after the lease was lost; another worker has these deliveries"
-                        );
-                    }
-                    return;
+                    shared.works(Part::Results);
+                    return self.wrote(shared, &written);
                 }
-                Err(error) => {
-                    spans::settle_failed(&span, error.code());
-                    let is_data_fault = error.is_about_data();
-                    shared.is_behind.store(!is_data_fault, Ordering::Relaxed);
-                    shared.metrics.unwritten(self.results.len());
-                    if is_data_fault && self.results.len() > 1 {
-                        return self.flush_apart(shared).await;
-                    }
-                    if is_data_fault {
-                        self.drop_unwritable(&error);
-                        return;
-                    }
-                    shared.health.database_reachable(error.code().is_some());
-                    if give_up_at.get().is_some_and(|at| Instant::now() >= *at) {
-                        tracing::error!(%error, deliveries = self.results.len(), "shutting down with results that could not be written; they will be sent again where the platform deduplicates");
-                        return;
-                    }
-                    tracing::warn!(%error, deliveries = self.results.len(), "results could not be written; trying again");
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
+                Err(error) => error,
+            };
+            spans::settle_failed(&span, error.code());
+            if error.is_about_data() {
+                self.drop_unwritable(shared, &error).await;
+                continue;
             }
+            is_in_doubt |= error.is_in_doubt();
+            shared.is_behind.store(true, Ordering::Relaxed);
+            shared.metrics.unwritten(self.results.len());
+            shared.fails(Part::Results, &error);
+            if give_up_at.get().is_some_and(|at| Instant::now() >= *at) {
+                tracing::error!(%error, deliveries = self.results.len(), "shutting down with results that could not be written; they will be sent again where the platform deduplicates");
+                return;
+            }
+            tracing::warn!(%error, deliveries = self.results.len(), "results could not be written; trying again");
+            tokio::time::sleep(patience.after_failure()).await;
         }
+        // What could not be written at all is told and dropped: nothing waits any more.
+        shared.is_behind.store(false, Ordering::Relaxed);
     }
 
-    /// One result that the database refuses must not hold up the others.
-    async fn flush_apart(&mut self, shared: &Shared) {
-        for result in std::mem::take(&mut self.results) {
-            let one = std::slice::from_ref(&result);
-            match settle::settle(&shared.database, one, &[], shared.slot).await {
-                Ok(written) => drop(tell(shared, &result, &written)),
-                Err(error) => {
-                    self.results.push(result);
-                    self.drop_unwritable(&error);
-                }
+    /// Writes everything, and returns what stands: after an answer that was lost, also what that try has written.
+    async fn write(
+        &self,
+        shared: &Shared,
+        is_in_doubt: bool,
+    ) -> Result<HashSet<(i64, String)>, DatabaseError> {
+        let database = &shared.database;
+        let mut written =
+            settle::settle(database, &self.results, &self.finished, shared.slot).await?;
+        if is_in_doubt {
+            let results = self.results.iter();
+            let missing: Vec<&Settlement> = results
+                .filter(|result| !is_among(&written, result))
+                .collect();
+            if !missing.is_empty() {
+                written.extend(settle::settled_before(database, &missing).await?);
             }
         }
-        if let Err(error) = settle::settle(&shared.database, &[], &self.finished, shared.slot).await
-        {
-            tracing::warn!(%error, "finished events could not be closed; they come back when their lease runs out");
-        }
+        Ok(written)
+    }
+
+    /// Everything is written, or belongs to others.
+    fn wrote(&mut self, shared: &Shared, written: &HashSet<(i64, String)>) {
+        let results = std::mem::take(&mut self.results);
         self.finished.clear();
         self.released.clear();
-    }
-
-    fn drop_unwritable(&mut self, error: &crate::db::error::DatabaseError) {
-        for result in self.results.drain(..) {
-            tracing::error!(
-                event_no = result.ticket.event_no,
-                destination = result.destination,
-                state = result.state.as_str(),
-                %error,
-                "a result breaks a rule of the database; this is a defect, please report it"
+        let late = results
+            .iter()
+            .filter(|result| !tell(shared, result, written))
+            .count();
+        if late > 0 {
+            shared.metrics.settled_late(late as u64);
+            tracing::warn!(
+                deliveries = late,
+                "results came after the lease was lost; another worker has these deliveries"
             );
         }
-        self.finished.clear();
-        self.released.clear();
+    }
+
+    /// One result that the database refuses must not hold up the others: each is written by itself, and what is refused
+    /// then is dropped. What fails for another reason stays. Where there is no result, it is about the finished events.
+    async fn drop_unwritable(&mut self, shared: &Shared, refused: &DatabaseError) {
+        match self.results.len() {
+            0 => {
+                tracing::error!(error = %refused, "finished events could not be closed; this is a defect, please report it");
+                self.finished.clear();
+                self.released.clear();
+            }
+            1 => report_unwritable(&self.results.remove(0), refused),
+            _ => {
+                for result in std::mem::take(&mut self.results) {
+                    let one = std::slice::from_ref(&result);
+                    match settle::settle(&shared.database, one, &[], shared.slot).await {
+                        Ok(written) => drop(tell(shared, &result, &written)),
+                        Err(error) if error.is_about_data() => report_unwritable(&result, &error),
+                        Err(_) => self.results.push(result),
+                    }
+                }
+            }
+        }
     }
 
     /// At the end: events none of whose remaining destinations was sent to go back, and so do unsent waiting deliveries.
@@ -257,13 +266,23 @@ impl Book {
     }
 }
 
+fn is_among(written: &HashSet<(i64, String)>, result: &Settlement) -> bool {
+    written.contains(&(result.ticket.event_no, result.destination.clone()))
+}
+
+fn report_unwritable(result: &Settlement, error: &DatabaseError) {
+    tracing::error!(
+        event_no = result.ticket.event_no,
+        destination = result.destination,
+        state = result.state.as_str(),
+        %error,
+        "a result breaks a rule of the database; this is a defect, please report it"
+    );
+}
+
 /// Counts and logs one written result. Returns whether it was written at all.
-fn tell(
-    shared: &Shared,
-    result: &Settlement,
-    written: &std::collections::HashSet<(i64, String)>,
-) -> bool {
-    if !written.contains(&(result.ticket.event_no, result.destination.clone())) {
+fn tell(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) -> bool {
+    if !is_among(written, result) {
         return false;
     }
     if result.state == State::Pending {

@@ -6,6 +6,7 @@ mod catalog;
 mod claim;
 mod cli;
 mod conformance;
+mod database_reality;
 mod desk;
 mod doctor;
 mod door;

@@ -63,6 +63,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// What a worker's configuration says beyond the rig's own: lines of TOML for each table.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Setup {
+    /// Of `[database]`.
+    pub(crate) database: &'static str,
     pub(crate) worker: &'static str,
     pub(crate) meta: &'static str,
     pub(crate) ga4: &'static str,
@@ -196,6 +198,31 @@ impl Rig {
         (self.client, self.changes) = connect(&self.url).await;
     }
 
+    /// Where the worker finds the database from now on, instead of this rig's own server and port.
+    pub(crate) fn reach_by(&self, servers: &str) {
+        let (_, database) = self.url.rsplit_once('/').expect("a path");
+        let url = format!("postgresql://rig_worker@{servers}/{database}");
+        self.write("database.url", &url);
+    }
+
+    /// The port of this rig's own server.
+    pub(crate) fn server_port(&self) -> u16 {
+        let url = url::Url::parse(&self.url).expect("a url");
+        url.port().expect("a port")
+    }
+
+    /// The address of this rig's database for another login.
+    pub(crate) fn url_of(&self, login: &str) -> String {
+        self.url.replace("//postgres@", &format!("//{login}@"))
+    }
+
+    /// Goes on with this rig's database as another server has it.
+    pub(crate) async fn move_to(&mut self, server: &Postgres) {
+        let (_, database) = self.url.rsplit_once('/').expect("a path");
+        self.url = server.url(database);
+        self.reconnect().await;
+    }
+
     // --- workers ---
 
     pub(crate) fn work(&self) -> Running {
@@ -211,10 +238,13 @@ impl Rig {
             .map(|destination| destination.name.as_str())
             .collect();
         let metrics = Metrics::new(&names, &["order_paid", "lead_created"]);
+        let health = Health::default();
+        // Whoever starts a worker has checked the schema.
+        health.schema_supported(true);
         let worker = Worker {
             database: Database::open(&config.database).expect("a valid address"),
             metrics: metrics.clone(),
-            health: Health::default(),
+            health: health.clone(),
             clock: self.clock.clone(),
             relation: Relation::Link,
             config,
@@ -222,6 +252,7 @@ impl Rig {
         let (stop, stopped) = watch::channel(false);
         Running {
             metrics,
+            health,
             stop,
             task: tokio::spawn(worker::run(worker, stopped)),
         }
@@ -229,7 +260,12 @@ impl Rig {
 
     /// The configuration as it would stand in a file.
     pub(crate) fn configuration(&self, setup: Setup) -> String {
-        let worker = setup.worker;
+        let (database, worker) = (setup.database, setup.worker);
+        let pool_size = if database.contains("pool_size") {
+            ""
+        } else {
+            "pool_size = 5"
+        };
         let platforms = setup
             .platforms
             .unwrap_or(&[Destination::Meta, Destination::Ga4]);
@@ -241,7 +277,8 @@ impl Rig {
             r#"
 [database]
 url = {{ file = "{}/database.url" }}
-pool_size = 5
+{pool_size}
+{database}
 [worker]
 poll_min_ms = 2
 poll_max_ms = 20
@@ -321,10 +358,9 @@ rules = {{ order_paid = \"{RULE}\", lead_created = \"{LEAD_RULE}\" }}"
 
     /// A connection of the application's own.
     pub(crate) async fn app(&self) -> Client {
-        let (app, connection) =
-            tokio_postgres::connect(&self.url.replace("//postgres@", "//rig_app@"), NoTls)
-                .await
-                .expect("connected");
+        let (app, connection) = tokio_postgres::connect(&self.url_of("rig_app"), NoTls)
+            .await
+            .expect("connected");
         tokio::spawn(connection);
         app
     }

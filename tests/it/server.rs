@@ -49,15 +49,19 @@ impl Server {
 
     /// Runs statements as the superuser, or gives what the server said against them.
     pub(crate) fn try_psql(&self, database: &str, sql: &str) -> Result<(), String> {
-        let output = Command::new(self.postgres.bin_dir().join("psql"))
-            .args([
-                "-Xqv",
-                "ON_ERROR_STOP=1",
-                "-v",
-                "VERBOSITY=verbose",
-                "-c",
-                sql,
-            ])
+        // Some installations have the server programs only; any version of psql will do.
+        let beside = self.postgres.bin_dir().join("psql");
+        let psql = if beside.exists() {
+            beside
+        } else {
+            "psql".into()
+        };
+        // In a file: the whole schema is more than an argument may hold.
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), sql).expect("written");
+        let output = Command::new(psql)
+            .args(["-Xqv", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-f"])
+            .arg(file.path())
             .arg(self.postgres.url(database))
             .output()
             .expect("psql runs");

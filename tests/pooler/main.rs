@@ -1,8 +1,11 @@
-//! The whole way through PgBouncer in transaction mode: schema, application and two workers over two server connections.
+//! The whole way through PgBouncer in transaction mode: schema, application and two workers over two server connections; and
+//! every kind of statement of a worker's life (module `life`), with the pooler restarted in between.
 //!
 //! Needs `pgbouncer` on the machine, so it stands behind the feature `pooler`:
 //! `apt-get install -y pgbouncer && cargo test --features pooler --test pooler`. Version 1.18, which loses named prepared
 //! statements, is the strictest judge.
+
+mod life;
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -31,11 +34,14 @@ struct Pooler {
 
 impl Pooler {
     fn start(server_port: u16, folder: &std::path::Path) -> Pooler {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        Pooler::start_on(port, server_port, folder)
+    }
+
+    /// On a port that was given before: as after a restart.
+    fn start_on(port: u16, server_port: u16, folder: &std::path::Path) -> Pooler {
         let config = folder.join("pgbouncer.ini");
         let mut file = std::fs::File::create(&config).unwrap();
         writeln!(

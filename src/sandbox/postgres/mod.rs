@@ -8,6 +8,7 @@ mod account;
 mod binaries;
 mod command;
 mod guard;
+mod replica;
 
 use std::fs::{self, DirBuilder};
 use std::io;

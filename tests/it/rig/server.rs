@@ -14,7 +14,7 @@ const WATCH: &str = "
     create function public.tell() returns trigger language plpgsql as
       $$ begin perform pg_notify('rig', tg_table_name); return null; end $$;
     do $$ declare watched text; begin
-      foreach watched in array array['delivery', 'queue', 'destination', 'request', 'rule_hold', 'retention'] loop
+      foreach watched in array array['delivery', 'queue', 'destination', 'request', 'rule_hold', 'retention', 'policy'] loop
         execute format('create trigger tell after insert or update or delete on conversion_outbox.%I
                         for each statement execute function public.tell()', watched);
       end loop;

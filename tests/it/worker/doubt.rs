@@ -11,6 +11,7 @@ const META: Setup = Setup {
     platforms: Some(&[Destination::Meta]),
     meta: "batch_size = 1",
     worker: "",
+    database: "",
     ga4: "",
     google: "",
     ads: "",

@@ -27,11 +27,13 @@ async fn nothing_is_locked_and_no_transaction_is_open_while_on_the_network() {
     rig.until("(select min(claim_no) from conversion_outbox.queue) > 0")
         .await;
     rig.run(
+        // A moment is for the worker's own short statements.
         "begin;
-         select from conversion_outbox.queue for update nowait;
-         select from conversion_outbox.delivery for update nowait;
-         select from conversion_outbox.event for update nowait;
-         select from conversion_outbox.destination for update nowait;
+         set local lock_timeout = '1s';
+         select from conversion_outbox.queue for update;
+         select from conversion_outbox.delivery for update;
+         select from conversion_outbox.event for update;
+         select from conversion_outbox.destination for update;
          rollback",
     )
     .await;

@@ -73,6 +73,8 @@ async fn the_proof_of_an_event_outlives_its_data() {
     rig.pass(TimeDelta::hours(1));
     rig.until_final().await;
 
+    rig.until("(select count(*) from conversion_outbox.policy) = 2")
+        .await;
     let before = prove(&rig, "order_paid:o-1").await;
     let meta = &before["deliveries"][1];
     assert_eq!(
