@@ -7,14 +7,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sha2::{Digest, Sha256};
 
 use crate::config::destination::{DestinationConfig, OnAmbiguous};
-use crate::consent::{self, Kind, Permit, Recipient, Signal};
-use crate::conversion::{Adjusted, Conversion};
-use crate::destinations::{Item, Platform, Unsendable};
+use crate::consent::{self, Permit, Recipient, Signal};
+use crate::destinations::{Item, Platform};
 use crate::event::OutboxEvent;
-use crate::identity::Rules;
 use crate::original::{Original, Reversal};
 use crate::outcome::{Reason, State};
 use crate::suppression::Scope;
@@ -23,6 +20,7 @@ use adjustment::Role;
 mod adjustment;
 pub mod again;
 pub mod lost;
+mod payload;
 mod route;
 
 /// How long an event waits that cannot be looked up in the suppression list.
@@ -297,8 +295,8 @@ fn sendable(
     }
 
     let rules = destination.settings.rules(calling_code);
-    let build = |permit| build(case, destination, &rules, permit);
-    let (permit, item) = repeatable(event, around, prior, permit, build)?;
+    let build = |permit| payload::build(case, destination, &rules, permit);
+    let (permit, item) = payload::repeatable(event, around, prior, permit, build)?;
     Ok(Decision::Send(Sendable {
         item,
         permit,
@@ -379,91 +377,6 @@ fn platform_age_max(event: &OutboxEvent, destination: &DestinationConfig, role: 
     destination
         .settings
         .age_max(event.action_source.as_deref(), role == Role::Change)
-}
-
-/// A retry says what the first try said, or less of the person if consent, the policy or the row's own data were
-/// reduced since; never anything else.
-fn repeatable(
-    event: &OutboxEvent,
-    around: &Surroundings,
-    prior: &Prior,
-    permit: Permit,
-    build: impl Fn(Permit) -> Result<Item, Decision>,
-) -> Result<(Permit, Item), Decision> {
-    let (Some(first_permit), Some(first_hash)) = (prior.permit, prior.payload_hash) else {
-        return Ok((permit, build(permit)?));
-    };
-    let reduced = permit.and(first_permit);
-    // Data of a kind that was removed from the row: the first payload cannot be made any more to compare with.
-    let is_gone =
-        |(_, kind): &(_, Kind)| first_permit.allows(*kind) && !consent::is_there(event, *kind);
-    let is_removed = around.removed.is_some() || Kind::NAMES.iter().any(is_gone);
-    match build(first_permit) {
-        Ok(item) if item.hash == first_hash && reduced == first_permit => Ok((reduced, item)),
-        Ok(item) if item.hash == first_hash => Ok((reduced, build(reduced)?)),
-        _ if is_removed => Ok((reduced, build(reduced)?)),
-        _ => Err(end(State::Rejected, Reason::PayloadChanged)),
-    }
-}
-
-fn build(
-    case: &Case<'_>,
-    destination: &DestinationConfig,
-    rules: &Rules,
-    permit: Permit,
-) -> Result<Item, Decision> {
-    let left = case.original.map(Original::left);
-    let adjusted = case.original.and_then(|original| {
-        let of = original.event.as_ref().ok()?;
-        let (before, after) = left.as_ref()?;
-        let (changed_at, updated_at) = original.changed_at()?;
-        Some(Adjusted {
-            event_id: &of.event_id,
-            business_id: &of.business_id,
-            occurred_at: of.occurred_at,
-            money: of.money.as_ref(),
-            action_source: of.action_source.as_deref(),
-            page_url: of.page_url.as_deref(),
-            changed_at,
-            updated_at,
-            before,
-            after,
-        })
-    });
-    let permitted = permit.over(&case.event);
-    let family = destination.platform().needs().family;
-    let conversion = Conversion::new(
-        case.name,
-        &permitted,
-        case.role != Role::Event,
-        adjusted,
-        family,
-        rules,
-    );
-    let item = destination
-        .settings
-        .item(&conversion)
-        .map_err(|unsendable| match unsendable {
-            Unsendable::NoIdentifier => end(State::Skipped, Reason::NoIdentifier),
-            Unsendable::Invalid(field) => {
-                Decision::End(State::Rejected, Reason::InvalidPayload, Some(field))
-            }
-        })?;
-    Ok(salted(item, case.event.payload_salt.as_deref()))
-}
-
-/// The hash outlives the person's data, and must not then confirm a guess of an address. So it is taken together with the
-/// event's salt, which goes when they go.
-fn salted(item: Item, salt: Option<&[u8]>) -> Item {
-    let Some(salt) = salt else { return item };
-    let hash = Sha256::new()
-        .chain_update(salt)
-        .chain_update(item.hash)
-        .finalize();
-    Item {
-        hash: hash.into(),
-        ..item
-    }
 }
 
 fn repeat(destination: &DestinationConfig, name: &str) -> Repeat {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Config;
+use crate::consent::Kind;
 use crate::event::Columns;
 
 mod adjustments;
