@@ -245,6 +245,7 @@ pub(crate) fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
         attempts: row.try_get("attempts")?,
         refusals: row.try_get("refusals")?,
         early: row.try_get("early")?,
+        lost: row.try_get("lost")?,
         permit: row
             .try_get::<_, Option<i32>>("permit")?
             .map(Permit::from_bits),

@@ -81,6 +81,8 @@ pub struct Prior {
     pub refusals: i16,
     /// Of these tries, the ones that came too early.
     pub early: i16,
+    /// Of these tries, the ones of workers that never came back: nothing is known of them.
+    pub lost: i16,
     /// What the first payload was built from.
     pub permit: Option<Permit>,
     /// Fingerprint of the last payload.

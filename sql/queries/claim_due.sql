@@ -73,6 +73,8 @@ returning
   (select count(*)::smallint from conversion_outbox.attempt a
     where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'too_early'
       and (d.replayed_at is null or a.tried_at > d.replayed_at)) as early,
+  (select count(*)::smallint from conversion_outbox.attempt a
+    where a.event_no = d.event_no and a.destination = d.destination and a.error_code = 'lease_lost') as lost,
   exists (select from conversion_outbox.attempt a
     where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'ambiguous') as answer_lost, d.forced_at,
   d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -22,7 +23,7 @@ use super::settler::Message;
 use super::{Shared, is_over};
 use crate::claim::{self, Claimed, Terms};
 use crate::consent::{Choice, Signal};
-use crate::decide::{self, Decision};
+use crate::decide::{self, Decision, Sendable};
 use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
 use crate::suppression;
@@ -280,31 +281,40 @@ async fn hand_to(lane: &Lane, claimed: &Claimed, seen: &Arc<Seen>, shared: &Shar
     };
     let now = shared.clock.now();
     let (destination, code) = (&lane.destination, shared.calling_code);
+    let (around, prior) = (&claimed.around, &claimed.prior);
     // Whatever an event holds, it must not stop the others: a panic is this delivery's own end.
-    let decided = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let (around, prior) = (&claimed.around, &claimed.prior);
+    let judged = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let lost = claimed.lost_at.and_then(|at| {
             let sent = decide::lost::may_have_left(event, around, destination, code, prior, at)?;
-            Some((sent, at))
+            Some(Judged::InDoubt(sent, at))
         });
-        match lost {
-            Some(lost) => Err(lost),
-            None => Ok(decide::decide(event, around, destination, code, prior, now)),
-        }
+        lost.unwrap_or_else(|| {
+            let decision = decide::decide(event, around, destination, code, prior, now);
+            Judged::Now(told(decision, claimed))
+        })
     }))
-    .unwrap_or(Ok(Decision::End(State::Rejected, Reason::Defect, None)));
-    match decided {
-        Ok(decision) => {
-            let decision = told(decision, claimed);
-            lane.take(shared, claimed, event, seen, decision).await;
-        }
-        // First it is written down that it may have arrived; whatever follows is decided knowing that.
-        Err((sendable, lost_at)) => {
+    .unwrap_or(Judged::Now(Decision::End(
+        State::Rejected,
+        Reason::Defect,
+        None,
+    )));
+    match judged {
+        Judged::Now(decision) => lane.take(shared, claimed, event, seen, decision).await,
+        Judged::InDoubt(sendable, lost_at) => {
             let doubt = lane.in_doubt(claimed, event, sendable, lost_at, shared);
             shared.report(Message::Settled(doubt)).await;
         }
     }
 }
+
+/// What is to become of a claimed event at one destination.
+enum Judged {
+    /// This, now.
+    Now(Decision),
+    /// First it is written down that a lost worker may have sent this, by that time; what follows is decided knowing it.
+    InDoubt(Sendable, DateTime<Utc>),
+}
+
 /// The same with what the suppression list says of them.
 async fn marked(mut claimed: Vec<Claimed>, shared: &Shared) -> Vec<Claimed> {
     let keys = shared.subject_keys.as_ref();

@@ -47,7 +47,9 @@ fn company(job: &Job, batch_size: usize) -> usize {
         return usize::from(company).min(batch_size);
     }
     let is_suspected = job.prior.first_tried_at.is_some();
-    let failures = u32::try_from(job.prior.tries).unwrap_or(0);
+    // A worker that was lost takes hundreds with it: none of them is suspected of anything.
+    let failures = job.prior.tries.saturating_sub(job.prior.lost);
+    let failures = u32::try_from(failures).unwrap_or(0);
     let failures = if is_suspected { failures } else { 0 };
     batch_size.checked_shr(failures).unwrap_or(0).max(1)
 }
