@@ -202,7 +202,7 @@ pub async fn read_event(
         )
         .await?;
     rows.first()
-        .map(|row| Ok::<_, tokio_postgres::Error>((event(row)?, surroundings(row)?)))
+        .map(|row| Ok::<_, tokio_postgres::Error>((readable(row)?, surroundings(row)?)))
         .transpose()
         .map_err(DatabaseError::from)
 }
@@ -221,7 +221,7 @@ fn claimed(
         },
         lost_at: row.try_get("lost_at")?,
         is_replayed: !is_fresh && row.try_get("replayed")?,
-        event: event(row)?.map(Arc::new),
+        event: readable(row)?.map(Arc::new),
         around: surroundings(row)?,
         done: if is_fresh {
             row.try_get::<_, Option<Vec<String>>>("done")?
@@ -263,12 +263,24 @@ pub(crate) fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
     })
 }
 
+/// The event, unless it or the one that it names cannot be read: that is this row's own fault and fails no other.
+fn readable(row: &Row) -> Result<Result<OutboxEvent, EventFault>, tokio_postgres::Error> {
+    match row.try_get::<_, Option<Value>>("original") {
+        Ok(_) => event(row),
+        Err(_) => Ok(Err(EventFault {
+            column: "depends_on",
+            rule: "must name an event that can be read",
+        })),
+    }
+}
+
 pub(crate) fn surroundings(row: &Row) -> Result<Surroundings, tokio_postgres::Error> {
     let withdrawn = row
         .try_get::<_, Option<Vec<String>>>("withdrawn")?
         .unwrap_or_default();
     let event_no = row.try_get("event_no")?;
-    let original = row.try_get::<_, Option<Value>>("original")?;
+    // What cannot be read is this row's own fault, told with the event.
+    let original = row.try_get::<_, Option<Value>>("original").unwrap_or(None);
     let reversals = row.try_get::<_, Option<Value>>("reversals")?;
     Ok(Surroundings {
         withdrawn: withdrawn

@@ -110,6 +110,9 @@ fn statements(proof: &Value) -> Vec<String> {
     said
 }
 
+/// The code of a try whose worker never came back.
+const LEASE_LOST: &str = "lease_lost";
+
 struct Request<'a> {
     destination: &'a str,
     sent_at: DateTime<Utc>,
@@ -121,7 +124,9 @@ fn requests(proof: &Value) -> Vec<Request<'_>> {
         .flat_map(|delivery| {
             let destination = delivery["destination"].as_str().unwrap_or_default();
             let made = delivery["requests"].as_array().into_iter().flatten();
-            made.map(|one| &one["sent_at"])
+            // Of a worker that never came back nobody knows whether its request left: that is told apart.
+            made.filter(|one| one["error_code"] != LEASE_LOST)
+                .map(|one| &one["sent_at"])
                 .chain([&delivery["under_way_since"]])
                 .filter_map(time_of)
                 .map(move |sent_at| Request {
@@ -165,7 +170,9 @@ fn open(proof: &Value) -> Vec<String> {
     let mut said = Vec::new();
     for delivery in deliveries(proof) {
         let destination = delivery["destination"].as_str().unwrap_or_default();
-        if delivery["error_code"] == "lease_lost" {
+        let mut tries = delivery["requests"].as_array().into_iter().flatten();
+        if delivery["error_code"] == LEASE_LOST || tries.any(|one| one["error_code"] == LEASE_LOST)
+        {
             said.push(format!(
                 "{destination} may have received it: a worker that held it never told how it went."
             ));

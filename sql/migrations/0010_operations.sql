@@ -6,6 +6,15 @@ alter table conversion_outbox.queue
   add column set_aside boolean not null default false;
 comment on column conversion_outbox.queue.set_aside is 'Whether it only waits until lease_until for a worker that serves what is left of it; nobody holds it.';
 
+-- Whose data are gone is not asked for again. No row breaks the rules yet, so none is looked at.
+alter table conversion_outbox.event
+  add column data_removed_at timestamptz,
+  add column data_removed_by text,
+  add constraint a_removal_is_whole check ((data_removed_at is null) = (data_removed_by is null)) not valid,
+  add constraint a_removal_has_a_cause check (data_removed_by in ('retention', 'erasure')) not valid;
+comment on column conversion_outbox.event.data_removed_at is 'When the person''s data were removed from this row; null while they are there.';
+comment on column conversion_outbox.event.data_removed_by is 'retention or erasure; an erasure that comes later counts.';
+
 alter table conversion_outbox.delivery
   add column replayed_at timestamptz,
   add column forced_at   timestamptz;
@@ -66,7 +75,8 @@ create view conversion_outbox.delivery_facts as
          d.first_tried_at, d.tried_at, d.settled_at, d.due_at, d.lease_until, d.intent_at, d.replayed_at, d.forced_at,
          d.payload_hash, d.trace_id,
          exists (select from conversion_outbox.attempt a
-                  where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'ambiguous') as answer_lost
+                  where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'ambiguous') as answer_lost,
+         e.data_removed_by is not distinct from 'erasure' as is_erased
     from conversion_outbox.delivery d
     join conversion_outbox.event e using (event_no);
 comment on view conversion_outbox.delivery_facts is 'Deliveries with the facts of their events that are nobody''s data. answer_lost: some request was never answered.';
@@ -82,7 +92,7 @@ create view conversion_outbox.unclaimed_delivery as
     from conversion_outbox.queue q
     join conversion_outbox.event e using (event_no)
    cross join conversion_outbox.live_destination n
-   where q.lease_until is null
+   where (q.lease_until is null or q.set_aside)
      and not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name);
 comment on view conversion_outbox.unclaimed_delivery is 'Events and destinations that no worker has looked at yet and none holds.';
 
@@ -334,6 +344,9 @@ begin
       from conversion_outbox.delivery d join wanted w on w.event_no = d.event_no and w.destination = d.destination
      where d.state in ('rejected', 'uncertain', 'exhausted')
         or (d.state = 'pending' and d.lease_until is null and d.intent_at is null)
+        -- Its next worker will never come: nobody serves the destination any more.
+        or (d.state = 'pending' and d.lease_until < now() - interval '10 minutes'
+            and not exists (select from conversion_outbox.live_destination n where n.name = d.destination))
      order by d.event_no, d.destination
        for update of d skip locked),
   recorded as (
@@ -346,7 +359,7 @@ begin
   -- What no worker has looked at yet. Whoever claims the event next asks what is done already.
   free as materialized (
     select q.event_no from conversion_outbox.queue q
-     where q.event_no in (select w.event_no from wanted w) and q.lease_until is null
+     where q.event_no in (select w.event_no from wanted w) and (q.lease_until is null or q.set_aside)
      order by q.event_no
        for update skip locked),
   marked as (
@@ -360,7 +373,7 @@ begin
     returning d.event_no, d.destination),
   stopped as (
     update conversion_outbox.delivery d
-       set state = 'cancelled', reason = 'by_operator', settled_at = clock_timestamp(), due_at = null, company = null,
+       set state = 'cancelled', reason = 'by_operator', settled_at = clock_timestamp(), due_at = null, company = null, lease_until = null, intent_at = null,
            claim_no = d.claim_no + 1,
            -- It may have arrived, and stays in doubt for whoever asks for it again.
            first_tried_at = case when c.state = 'uncertain' then coalesce(d.first_tried_at, d.tried_at) else d.first_tried_at end
@@ -411,7 +424,8 @@ as $$
       'event_no', e.event_no, 'event_id', e.event_id, 'event_name', e.event_name, 'business_id', e.business_id,
       'occurred_at', e.occurred_at, 'recorded_at', e.recorded_at, 'value', e.value::text, 'currency', e.currency,
       'source', e.source, 'action_source', e.action_source, 'depends_on', e.depends_on, 'reversal_no', e.reversal_no,
-      'has_page_url', e.page_url is not null, 'traceparent', e.traceparent),
+      'has_page_url', e.page_url is not null, 'traceparent', e.traceparent,
+      'data_removed_at', e.data_removed_at, 'data_removed_by', e.data_removed_by),
     -- Which kinds were there, never what they were. A key that nobody reads may be a datum itself.
     'data', jsonb_build_object(
       'user_data', (select coalesce(jsonb_agg(k order by k), '[]') from jsonb_object_keys(e.user_data) k

@@ -4,15 +4,9 @@ set local role conversion_outbox_owner;
 -- What a person's data became, on the row that held them. New columns are null, so that no table is written anew.
 alter table conversion_outbox.event
   add column payload_salt       bytea,
-  add column data_removed_at    timestamptz,
-  add column data_removed_by    text,
-  add column person_withdrawals bigint[],
-  add constraint a_removal_is_whole check ((data_removed_at is null) = (data_removed_by is null)),
-  add constraint a_removal_has_a_cause check (data_removed_by in ('retention', 'erasure'));
+  add column person_withdrawals bigint[];
 alter table conversion_outbox.event alter column payload_salt set default uuid_send(gen_random_uuid());
 comment on column conversion_outbox.event.payload_salt is 'Random; part of every payload hash of this event. Removed with the person''s data: from then on nobody can try whether a hash is that of a certain address.';
-comment on column conversion_outbox.event.data_removed_at is 'When the person''s data were removed from this row; null while they are there.';
-comment on column conversion_outbox.event.data_removed_by is 'retention or erasure; an erasure that comes later counts.';
 comment on column conversion_outbox.event.person_withdrawals is 'The withdrawals by external_id that concerned this event when its data were removed: the row cannot tell them any more.';
 comment on column conversion_outbox.delivery.payload_hash is 'SHA-256 of this event''s part of the request body, hashed once more with the event''s payload_salt.';
 
@@ -165,9 +159,12 @@ begin
         from conversion_outbox.event e
        cross join lateral (
          select max(d.settled_at + case when d.state in ('rejected', 'uncertain', 'exhausted') then dead_grace else grace end) as due_at,
-                bool_or(d.state = 'pending' or exists (
+                -- What waits for a destination that nobody serves any more keeps the data for as long as a dead letter does.
+                bool_or((d.state = 'pending' or exists (
                   select from conversion_outbox.request r
-                   where r.destination = d.destination and r.receipt = d.receipt and r.settled_at is null)) as is_open
+                   where r.destination = d.destination and r.receipt = d.receipt and r.settled_at is null))
+                  and (exists (select from conversion_outbox.live_destination n where n.name = d.destination)
+                       or greatest(d.due_at, d.tried_at, d.settled_at) > moment - dead_grace)) as is_open
            from conversion_outbox.delivery d where d.event_no = e.event_no) d
        cross join lateral (
          select coalesce(d.is_open, false)
@@ -235,8 +232,8 @@ begin
   -- What nobody holds is cancelled. What somebody holds may be on its way; what somebody held until the lease ran out may
   -- have arrived: both are on the receipt, and how they end is in the proof of the event.
   with free as materialized (
-    select q.event_no, q.lease_until is not null as was_held from conversion_outbox.queue q
-     where q.event_no = any (erased) and (q.lease_until is null or q.lease_until < now())
+    select q.event_no, q.lease_until is not null and not q.set_aside as was_held from conversion_outbox.queue q
+     where q.event_no = any (erased) and (q.lease_until is null or q.lease_until < now() or q.set_aside)
      order by q.event_no for update skip locked),
   unqueued as (
     delete from conversion_outbox.queue q using free where q.event_no = free.event_no),
@@ -275,7 +272,13 @@ begin
      where q.event_no = any (erased) and q.event_no not in (select f.event_no from free f)
        and not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name)
     union
-    select e.event_no, e.destination from ended e where e.error_code = 'lease_lost')
+    select e.event_no, e.destination from ended e where e.error_code = 'lease_lost'
+    union
+    -- Of a worker that never came back nobody knows whether its request left.
+    select a.event_no, a.destination from conversion_outbox.attempt a
+     where a.event_no = any (erased)
+     group by a.event_no, a.destination
+    having bool_and(coalesce(a.error_code = 'lease_lost', false)))
   select (select count(*) from ended),
          coalesce((select jsonb_object_agg(o.destination, o.n) from (select destination, count(*) as n from open group by destination) o), '{}')
     into cancelled, in_flight;
@@ -293,7 +296,9 @@ begin
                    (select min(a.tried_at) from conversion_outbox.attempt a where a.event_no = d.event_no and a.destination = d.destination),
                    d.first_tried_at, d.tried_at)) as first
             from conversion_outbox.delivery d
-           where d.event_no = any (erased) and d.tries > 0
+           where d.event_no = any (erased)
+             and d.tries > (select count(*) from conversion_outbox.attempt a
+                             where a.event_no = d.event_no and a.destination = d.destination and a.error_code = 'lease_lost')
            group by d.destination) r;
   insert into conversion_outbox.audit (action, reason, details)
   values ('erase', reason, receipt || jsonb_build_object('event_nos', to_jsonb(erased)));
@@ -408,7 +413,7 @@ as $$
           or w.external_id = sha256(convert_to(e.user_data ->> 'external_id', 'UTF8'))), '[]'),
     'data_removed_at', e.data_removed_at, 'data_removed_by', e.data_removed_by,
     'is_queued', exists (select from conversion_outbox.queue q where q.event_no = e.event_no),
-    'is_held', exists (select from conversion_outbox.queue q where q.event_no = e.event_no and q.lease_until is not null),
+    'is_held', exists (select from conversion_outbox.queue q where q.event_no = e.event_no and q.lease_until is not null and not q.set_aside),
     'deliveries', coalesce((
       select jsonb_agg(jsonb_build_object(
                'destination', d.destination, 'platform', n.platform, 'state', d.state, 'reason', d.reason,
@@ -479,3 +484,48 @@ grant select, insert, update on conversion_outbox.policy to conversion_outbox_wo
 grant execute on function conversion_outbox.erase_events, conversion_outbox.subject_page, conversion_outbox.suppress,
   conversion_outbox.unsuppress, conversion_outbox.proof_of, conversion_outbox.privacy_report to conversion_outbox_privacy;
 grant select on conversion_outbox.suppression_key, conversion_outbox.policy to conversion_outbox_privacy, conversion_outbox_operator, conversion_outbox_reader;
+
+-- As before, and a row that was rid of its person remembers what that person had taken back by then.
+drop function conversion_outbox.withdrawn_signals(text, text, text, timestamptz);
+
+create function conversion_outbox.withdrawn_signals(
+  business_id text, external_id text, given_at text, recorded_at timestamptz, person_withdrawals bigint[] default null)
+returns table (withdrawn text[])
+language sql stable
+as $$
+  select array_agg(distinct s.signal)
+    from (select w.signals, w.withdrawn_at from conversion_outbox.withdrawal w where w.business_id = withdrawn_signals.business_id
+          union all
+          select w.signals, w.withdrawn_at from conversion_outbox.withdrawal w
+           where w.external_id = sha256(convert_to(withdrawn_signals.external_id, 'UTF8'))
+          union all
+          select w.signals, w.withdrawn_at from conversion_outbox.withdrawal w
+           where w.withdrawal_no = any (withdrawn_signals.person_withdrawals)) taken_back
+   cross join unnest(taken_back.signals) as s (signal)
+   where taken_back.withdrawn_at >= least(conversion_outbox.time_or_null(given_at), recorded_at)
+$$;
+comment on function conversion_outbox.withdrawn_signals is 'One row: the consent signals that were taken back for an event''s business id or person since consent was given; null when none were.';
+
+create or replace function conversion_outbox.original_of(original text, number integer) returns jsonb
+language plpgsql stable
+as $$
+begin
+  return (
+    select jsonb_build_object(
+             'event_no', e.event_no, 'event_id', e.event_id, 'event_name', e.event_name, 'business_id', e.business_id,
+             'occurred_at', e.occurred_at, 'recorded_at', e.recorded_at, 'value', e.value::text, 'currency', e.currency,
+             'consent', e.consent, 'user_data', e.user_data, 'click_ids', e.click_ids,
+             'properties', e.properties, 'action_source', e.action_source, 'page_url', e.page_url, 'source', e.source,
+             'withdrawn', w.withdrawn, 'is_queued', exists (select from conversion_outbox.queue q where q.event_no = e.event_no),
+             'standings', conversion_outbox.standings_of(e.event_no), 'reversals', r.reversals,
+             'number', original_of.number)
+      from conversion_outbox.event e
+     cross join lateral conversion_outbox.withdrawn_signals(
+             e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at, e.person_withdrawals) w
+     cross join lateral conversion_outbox.reversals_of(e.event_id) r
+     where e.event_id = original);
+end
+$$;
+
+revoke all on function conversion_outbox.withdrawn_signals from public;
+grant execute on function conversion_outbox.withdrawn_signals to conversion_outbox_worker;

@@ -19,7 +19,7 @@ update conversion_outbox.queue q
   from due
   join conversion_outbox.event e using (event_no)
  cross join lateral conversion_outbox.withdrawn_signals(
-         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at, e.person_withdrawals) w
  cross join lateral conversion_outbox.reversals_of(e.event_id) r
  where q.ctid = any (array(select ctid from due)) and q.event_no = due.event_no
 returning

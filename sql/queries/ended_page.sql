@@ -4,7 +4,7 @@
 -- $10 timestamptz, $11 bigint the last row of the page before   $12 timestamptz the start of the run: what it has done already,
 -- and what has died again since, is not its business   $13 boolean whether what an operator skipped belongs to it
 select f.event_no, f.event_id, f.event_name, f.occurred_at, f.action_source, f.depends_on, f.original_occurred_at, f.state, f.reason,
-       f.answer_lost, f.first_tried_at, f.tried_at, f.settled_at as page_at
+       f.is_erased, f.answer_lost, f.first_tried_at, f.tried_at, f.settled_at as page_at
   from conversion_outbox.delivery_facts f
  where f.destination = $1 and f.state in ('rejected', 'uncertain', 'exhausted', 'cancelled')
    and (f.state <> 'cancelled' or ($13 and f.reason = 'by_operator'))

@@ -11,6 +11,6 @@ select e.data_removed_by, e.payload_salt,
   r.reversals
 from conversion_outbox.event e
  cross join lateral conversion_outbox.withdrawn_signals(
-         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at, e.person_withdrawals) w
  cross join lateral conversion_outbox.reversals_of(e.event_id) r
 where e.event_id = $1

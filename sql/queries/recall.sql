@@ -4,7 +4,7 @@ select e.event_no, e.data_removed_by is not distinct from 'erasure' as is_erased
   from unnest($1::bigint[]) as asked (event_no)
   join conversion_outbox.event e using (event_no)
  cross join lateral conversion_outbox.withdrawn_signals(
-         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at) w
+         e.business_id, e.user_data ->> 'external_id', e.consent ->> 'given_at', e.recorded_at, e.person_withdrawals) w
   left join conversion_outbox.event original on original.event_id = e.depends_on
   left join lateral conversion_outbox.withdrawn_signals(
-         original.business_id, original.user_data ->> 'external_id', original.consent ->> 'given_at', original.recorded_at) o on true
+         original.business_id, original.user_data ->> 'external_id', original.consent ->> 'given_at', original.recorded_at, original.person_withdrawals) o on true

@@ -3,7 +3,7 @@
 -- $6 text[] event ids   $7 timestamptz recorded since   $8 timestamptz recorded before   $9 bigint how many at most
 -- $11 bigint the last row of the page before   $10, $12, $13 are of no use here
 select u.event_no, u.event_id, u.event_name, u.occurred_at, u.action_source, u.depends_on, null::timestamptz as original_occurred_at,
-       'pending' as state, null::text as reason, false as answer_lost, null::timestamptz as first_tried_at,
+       'pending' as state, null::text as reason, false as is_erased, false as answer_lost, null::timestamptz as first_tried_at,
        null::timestamptz as tried_at, u.recorded_at as page_at
   from conversion_outbox.unclaimed_delivery u
  where u.destination = $1 and coalesce($2, 'pending') = 'pending' and $3 is null and $4 is null

@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub original_occurred_at: Option<DateTime<Utc>>,
     /// How the delivery ended.
     pub state: State,
+    /// Whether the person was erased.
+    pub is_erased: bool,
     /// Whether some of its requests was never answered.
     pub answer_lost: bool,
     /// Since when it may have been taken.
@@ -37,6 +39,8 @@ pub struct Facts<'a> {
 /// Why a delivery is not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
+    /// The person was erased: nothing is told of them any more.
+    Erased,
     /// No destination of that name is configured and enabled.
     NotConfigured,
     /// The destination has no name, action or rule for the event.
@@ -55,6 +59,7 @@ impl Refusal {
     /// The word for it in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
+            Refusal::Erased => "erased",
             Refusal::NotConfigured => "not_configured",
             Refusal::NotMapped => "not_mapped",
             Refusal::TooOld => "too_old",
@@ -75,6 +80,9 @@ impl Refusal {
     /// A sentence for people: why, and what can be done.
     pub fn explained(self) -> &'static str {
         match self {
+            Refusal::Erased => {
+                "the person was erased: nothing is told of them any more; --force does not help"
+            }
             Refusal::NotConfigured => {
                 "this destination is not configured, or disabled: no worker would send it; --force does not help"
             }
@@ -110,6 +118,9 @@ impl Facts<'_> {
         destination: Option<&DestinationConfig>,
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
+        if self.is_erased {
+            return Err(Refusal::Erased);
+        }
         let destination = destination
             .filter(|one| one.is_enabled)
             .ok_or(Refusal::NotConfigured)?;
@@ -215,10 +226,22 @@ mod tests {
             adjusts: false,
             original_occurred_at: None,
             state,
+            is_erased: false,
             answer_lost: false,
             first_tried_at: None,
             tried_at: Some(hours_ago(hours)),
         }
+    }
+
+    #[test]
+    fn who_was_erased_is_told_of_no_more_whoever_insists() {
+        let erased = Facts {
+            is_erased: true,
+            ..facts("order_paid", State::Rejected, 1)
+        };
+        let refusal = erased.judge(None, now()).expect_err("refused");
+        assert_eq!(refusal, Refusal::Erased);
+        assert!(!refusal.can_be_forced());
     }
 
     #[test]

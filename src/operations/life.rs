@@ -126,6 +126,7 @@ fn judged(
         adjusts: event["depends_on"].is_string(),
         original_occurred_at: time(&original["occurred_at"]),
         state,
+        is_erased: event["data_removed_by"] == "erasure",
         answer_lost: attempts
             .filter_map(|one| one["outcome"].as_str())
             .any(|outcome| outcome == "ambiguous"),

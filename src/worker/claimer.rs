@@ -285,7 +285,15 @@ async fn hand_to(lane: &Lane, claimed: &Claimed, seen: &Arc<Seen>, shared: &Shar
     // Whatever an event holds, it must not stop the others: a panic is this delivery's own end.
     let judged = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let lost = claimed.lost_at.and_then(|at| {
-            let sent = decide::lost::may_have_left(event, around, destination, code, prior, at)?;
+            let sent = decide::lost::may_have_left(
+                event,
+                around,
+                destination,
+                code,
+                prior,
+                at,
+                shared.worker.lease,
+            )?;
             Some(Judged::InDoubt(sent, at))
         });
         lost.unwrap_or_else(|| {

@@ -133,8 +133,11 @@ async fn taken(
         let Some(row) = rows.first() else {
             return Ok::<_, crate::db::error::DatabaseError>(None);
         };
-        let (is_taken, until) = (row.try_get("taken")?, row.try_get("until")?);
-        Ok(if is_taken { None } else { until })
+        let is_taken: bool = row.try_get("taken")?;
+        let until: Option<DateTime<Utc>> = row.try_get("until")?;
+        // A pause stands on record for ever; what the record says is followed once a second anyway.
+        let soon = shared.clock.now() + TimeDelta::seconds(10);
+        Ok(until.filter(|_| !is_taken).map(|until| until.min(soon)))
     };
     match read().await {
         Ok(until) => until,

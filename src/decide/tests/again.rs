@@ -44,6 +44,7 @@ fn what_is_allowed_is_sent_and_what_is_refused_is_not() {
                         adjusts: false,
                         original_occurred_at: None,
                         state,
+                        is_erased: false,
                         answer_lost,
                         first_tried_at: in_doubt.then_some(then),
                         tried_at: Some(then),

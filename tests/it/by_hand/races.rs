@@ -109,6 +109,10 @@ async fn what_is_being_skipped_is_claimed_by_nobody_and_what_is_claimed_is_skipp
             .await
             .expect("settled");
     }
+    let admin = outbox.admin().await;
+    admin
+        .run("insert into conversion_outbox.destination (name, platform) values ('meta', 'meta')")
+        .await;
     let operator = outbox.session("operator").await;
     operator.run("begin").await;
     let one = "select skipped from conversion_outbox.skip_deliveries(
@@ -124,7 +128,6 @@ async fn what_is_being_skipped_is_claimed_by_nobody_and_what_is_claimed_is_skipp
         "it is leased"
     );
     // Its lease has run out, and whether its request is under way nobody knows.
-    let admin = outbox.admin().await;
     admin
         .run("update conversion_outbox.delivery set lease_until = now() - interval '1 hour' where lease_until is not null")
         .await;

@@ -28,6 +28,7 @@ mod retention;
 mod retries;
 mod rules;
 mod same_id;
+mod seams;
 mod strangers;
 mod suppression;
 mod taken_back;
