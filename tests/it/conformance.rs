@@ -360,11 +360,13 @@ async fn one_bad_event_spoils_no_other() {
         let worker = rig.work_with(setup);
         let name = platform.name();
         let good = format!(
-            "(select count(*) from conversion_outbox.delivery where state = '{}') = 7",
+            "(select count(*) from conversion_outbox.delivery where state = '{}') >= 7",
             taken(platform)
         );
         let dead = "exists (select from conversion_outbox.delivery where state in ('rejected', 'exhausted'))";
-        for _ in 0..60 {
+        for n in 0..30 {
+            // As long as others pass, the destination is not down: the event is at fault.
+            rig.insert(&[order(&format!("later-{n}"))]).await;
             rig.until(&format!(
                 "not exists (select from conversion_outbox.queue) and not exists (select from conversion_outbox.delivery
                    where state = 'pending' and (lease_until is not null or due_at <= '{}'))",
