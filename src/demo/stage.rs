@@ -320,6 +320,8 @@ batch_size = 25
 concurrency = 1
 status_first_secs = 1
 status_pause_max_secs = 1
+# A day in a few seconds: Google's own limit is 300 a minute.
+rate_limit = {{ requests = 6000, per_secs = 60 }}
 base_url = "{sandbox}"
 
 [[destination]]
@@ -342,6 +344,8 @@ refund_mode = "ads_api_retraction"
 routes = {{ events = ["order_paid"] }}
 status_first_secs = 1
 status_pause_max_secs = 1
+# A day in a few seconds: Google's own limit is 300 a minute.
+rate_limit = {{ requests = 6000, per_secs = 60 }}
 base_url = "{sandbox}"
 
 # What the customers of google-orders return.
