@@ -386,6 +386,8 @@ batch_size = 25
 concurrency = 1
 status_first_secs = 1
 status_pause_max_secs = 1
+# Months of business in a minute: the platforms' own limits would only make the run long.
+rate_limit = {{ requests = 6000, per_secs = 60 }}
 base_url = "{sandbox}"
 
 [[destination]]
@@ -403,6 +405,7 @@ platform = "linkedin"
 ad_account = "{AD_ACCOUNT}"
 access_token = {{ file = "{folder}/linkedin.token" }}
 rules = {linkedin}
+rate_limit = {{ requests = 6000, per_secs = 60 }}
 base_url = "{sandbox}"
 "#
     )
