@@ -257,6 +257,14 @@ impl ClickIds {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether one of them tells of a click; a browser's own ids do not. The database counts by the same rule (`event_signals`).
+    pub fn tells_a_click(&self) -> bool {
+        const OF_THE_BROWSER: [&str; 4] = ["fbp", "ttp", "ga_client_id", "ga_session_id"];
+        self.0
+            .keys()
+            .any(|key| !OF_THE_BROWSER.contains(&key.as_str()))
+    }
 }
 
 /// Shows which fields are there, never what they say.

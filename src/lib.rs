@@ -28,6 +28,7 @@ pub mod retry;
 pub mod send;
 pub mod settle;
 pub mod suppression;
+pub mod tally;
 pub mod token;
 pub mod worker;
 

@@ -9,9 +9,10 @@ needed (name, privileges) as (values
   ('destination', 'select, insert, update'), ('attempt', 'select, insert'), ('request', 'select, insert, update'),
   ('rule_hold', 'select, insert, update, delete'), ('rate_limit', 'select, insert, update'), ('live_destination', 'select'), ('delivery_log', 'select'),
   ('delivery_attempt', 'select'), ('destination_backlog', 'select'), ('destination_total', 'select'), ('request_log', 'select'),
-  ('suppression', 'select'), ('suppression_key', 'select'), ('policy', 'select, insert, update')),
+  ('suppression', 'select'), ('suppression_key', 'select'), ('policy', 'select, insert, update'),
+  ('event_day', 'select'), ('delivery_day', 'select'), ('answer_hour', 'select')),
 needed_function (name) as (values
-  ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data')),
+  ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data'), ('fold_tallies'), ('day_of'), ('event_signals')),
 never (name, privileges) as (values
   ('event', 'update, delete, truncate'), ('delivery', 'delete, truncate'), ('attempt', 'update, delete, truncate'),
   ('withdrawal', 'update, delete, truncate'), ('delivery_total', 'delete, truncate'), ('destination', 'delete, truncate'),

@@ -21,7 +21,7 @@ mod text;
 pub use text::{MIGRATIONS, Migration, script};
 
 /// The schema versions this program works with.
-pub const SUPPORTED: RangeInclusive<u32> = 12..=12;
+pub const SUPPORTED: RangeInclusive<u32> = 15..=15;
 
 /// How long one migrator waits for another.
 const PATIENCE: Duration = Duration::from_secs(60);

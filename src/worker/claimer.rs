@@ -453,7 +453,7 @@ fn coverage(event: &OutboxEvent) -> Coverage {
         Choice::Unspecified => "unspecified",
     };
     Coverage {
-        click_id: !event.click_ids.is_empty(),
+        click_id: event.click_ids.tells_a_click(),
         email: !event.user_data.email.is_empty(),
         phone: !event.user_data.phone.is_empty(),
         external_id: event.user_data.text("external_id").is_some(),

@@ -23,6 +23,7 @@ mod report;
 mod retention;
 mod rules;
 mod settler;
+mod tally;
 mod turns;
 mod verdict;
 
@@ -238,6 +239,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         stop.clone(),
     ));
     finders.spawn(report::run(lanes.clone(), shared.clone(), stop.clone()));
+    finders.spawn(tally::run(shared.clone(), stop.clone()));
     let (stop_lanes, lanes_stop) = watch::channel(false);
     let mut sending = JoinSet::new();
     for lane in lanes {

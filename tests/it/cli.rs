@@ -303,7 +303,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     );
     let said = run(&["migrate", "status"]);
     assert!(
-        said.out.contains("0001_roles         pending"),
+        said.out.contains("0001_roles           pending"),
         "{}{}",
         said.out,
         said.err
@@ -315,7 +315,7 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     );
     assert_eq!(
         (said.code, said.out.lines().count()),
-        (0, 12),
+        (0, 15),
         "{}",
         said.err
     );
@@ -323,8 +323,8 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
     let steps: Value =
         serde_json::from_str(&run(&["migrate", "status", "--json"]).out).expect("json");
     assert_eq!(
-        (&steps[11]["version"], &steps[11]["state"]),
-        (&json!(12), &json!("applied"))
+        (&steps[14]["version"], &steps[14]["state"]),
+        (&json!(15), &json!("applied"))
     );
     assert_eq!(run(&["status"]).code, 0);
 

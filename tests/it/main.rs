@@ -29,6 +29,7 @@ mod roles;
 mod server;
 mod settle;
 mod shadowing;
+mod tallies;
 mod tls;
 mod torture;
 mod warnings;

@@ -5,7 +5,7 @@ use conversion_outbox::db::migrate::{self, MIGRATIONS, MigrateError, SchemaError
 
 use crate::server::Server;
 
-const ALL: std::ops::RangeInclusive<u32> = 1..=12;
+const ALL: std::ops::RangeInclusive<u32> = 1..=15;
 
 #[tokio::test]
 async fn a_database_is_migrated_once_and_checked() {
@@ -50,11 +50,11 @@ async fn a_database_is_migrated_once_and_checked() {
 
     server.psql(
         "postgres",
-        "insert into conversion_outbox.schema_migration values (13, '0013_later', repeat('0', 64))",
+        "insert into conversion_outbox.schema_migration values (16, '0016_later', repeat('0', 64))",
     );
     assert!(matches!(
         migrate::check(&database).await,
-        Err(SchemaError::Newer { found: 13 })
+        Err(SchemaError::Newer { found: 16 })
     ));
     server.psql(
         "postgres",
@@ -93,7 +93,7 @@ async fn two_databases_of_a_cluster_share_the_roles() {
     let (one, other) = tokio::join!(migrate::up(&one), migrate::up(&other));
     assert_eq!(
         (one.expect("migrated").len(), other.expect("migrated").len()),
-        (12, 12)
+        (15, 15)
     );
 }
 
@@ -109,8 +109,8 @@ async fn a_plain_login_migrates_and_a_powerless_one_is_told_what_to_do() {
     assert!(error.to_string().contains("createrole"), "{error}");
 
     let migrator = server.open("migrator", "postgres");
-    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 12);
-    assert_eq!(migrate::check(&migrator).await.expect("readable"), 12);
+    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 15);
+    assert_eq!(migrate::check(&migrator).await.expect("readable"), 15);
     server.psql(
         "postgres",
         "create role worker login in role conversion_outbox_worker",
@@ -119,7 +119,7 @@ async fn a_plain_login_migrates_and_a_powerless_one_is_told_what_to_do() {
         migrate::check(&server.open("worker", "postgres"))
             .await
             .expect("readable"),
-        12
+        15
     );
 }
 
@@ -158,7 +158,7 @@ async fn a_database_full_of_events_is_migrated_with_all_that_is_in_it() {
          select event_no, 'meta', 'pending', 'waiting_for_original', now() from conversion_outbox.event where depends_on is not null",
     );
     let database = server.open("migrator", "postgres");
-    assert_eq!(migrate::up(&database).await.expect("migrated").len(), 5);
+    assert_eq!(migrate::up(&database).await.expect("migrated").len(), 8);
     server.psql(
         "postgres",
         "do $$ begin

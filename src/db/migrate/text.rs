@@ -31,6 +31,9 @@ pub const MIGRATIONS: &[Migration] = migrations![
     10 "0010_operations",
     11 "0011_limits",
     12 "0012_privacy",
+    13 "0013_tallies",
+    14 "0014_count_history",
+    15 "0015_reconciliation",
 ];
 
 /// How long a statement of a migration may wait for a lock, and with it everybody who comes after it.

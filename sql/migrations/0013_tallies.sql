@@ -1,0 +1,395 @@
+-- Tallies: how many events and deliveries of a day are in which state, so that nobody counts a large table to draw a page or
+-- to answer a scrape. They are kept by triggers on the tables themselves: whatever changes a delivery, a worker or a person's
+-- function, changes its tally in the same transaction. A transaction adds rows to the *_news tables and never updates a
+-- shared one, so no two wait for one another; workers fold the news into the sums. The views add both up: exact at every moment.
+set local role conversion_outbox_owner;
+
+create table conversion_outbox.event_tally (
+  day                 date   not null,
+  event_name          text not null,
+  events              bigint not null,
+  click_id            bigint not null,
+  email               bigint not null,
+  phone               bigint not null,
+  external_id         bigint not null,
+  consent_granted     bigint not null,
+  consent_denied      bigint not null,
+  consent_unspecified bigint not null,
+  primary key (day, event_name)
+) with (fillfactor = 70);
+comment on table conversion_outbox.event_tally is 'Events that left the queue, by the day (UTC) on which they occurred and by name, and how many of them carried what (view event_day).';
+create table conversion_outbox.event_tally_news (like conversion_outbox.event_tally);
+comment on table conversion_outbox.event_tally_news is 'What is to be added to event_tally.';
+
+create table conversion_outbox.delivery_tally (
+  day         date   not null,
+  destination text collate "C" not null,
+  event_name  text not null,
+  state       text not null,
+  -- Empty where there is none: part of a key.
+  reason      text not null,
+  deliveries  bigint not null,
+  retried     bigint not null,
+  in_time     bigint not null,
+  primary key (day, destination, event_name, state, reason)
+) with (fillfactor = 70);
+comment on table conversion_outbox.delivery_tally is 'Deliveries by the day (UTC) on which their event occurred, as they stand now (view delivery_day).';
+create table conversion_outbox.delivery_tally_news (like conversion_outbox.delivery_tally);
+comment on table conversion_outbox.delivery_tally_news is 'What is to be added to delivery_tally.';
+
+create table conversion_outbox.answer_tally (
+  hour          timestamptz not null,
+  destination   text collate "C" not null,
+  outcome       text not null,
+  -- Nought and empty where there is none: parts of a key.
+  response_code smallint not null,
+  error_code    text not null,
+  answers       bigint not null,
+  duration_ms   bigint not null,
+  primary key (hour, destination, outcome, response_code, error_code)
+) with (fillfactor = 70);
+comment on table conversion_outbox.answer_tally is 'Tries of deliveries by the hour, and how they ended (view answer_hour).';
+create table conversion_outbox.answer_tally_news (like conversion_outbox.answer_tally);
+comment on table conversion_outbox.answer_tally_news is 'What is to be added to answer_tally.';
+
+-- Written and deleted all day, and never large.
+alter table conversion_outbox.event_tally_news set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+alter table conversion_outbox.delivery_tally_news set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+alter table conversion_outbox.answer_tally_news set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+create function conversion_outbox.day_of(moment timestamptz) returns date
+language sql immutable parallel safe
+as $$ select (moment at time zone 'UTC')::date $$;
+comment on function conversion_outbox.day_of is 'The day of a time, in UTC.';
+
+create function conversion_outbox.event_signals(user_data jsonb, click_ids jsonb, consent jsonb)
+returns table (click_id boolean, email boolean, phone boolean, external_id boolean, choice text)
+language sql immutable parallel safe
+as $$
+  -- The worker's metrics go by the same rules: a text that is not blank, or a number. A browser's own ids tell no click.
+  -- Nothing here may fail, whatever a row holds.
+  select coalesce(case when jsonb_typeof(click_ids) = 'object' then
+           (click_ids - '{fbp,ttp,ga_client_id,ga_session_id}'::text[]) @? 'strict $.* ? (@.type() == "number" || @ like_regex "\\S")' end, false),
+         coalesce(user_data @? 'strict $.email ? (@.type() == "number" || @ like_regex "\\S")', false)
+           or coalesce(user_data @? 'strict $.email[*] ? (@.type() == "number" || @ like_regex "\\S")', false),
+         coalesce(user_data @? 'strict $.phone ? (@.type() == "number" || @ like_regex "\\S")', false)
+           or coalesce(user_data @? 'strict $.phone[*] ? (@.type() == "number" || @ like_regex "\\S")', false),
+         coalesce(user_data @? 'strict $.external_id ? (@.type() == "number" || @ like_regex "\\S")', false),
+         -- A legal decision stands in for signals that were not asked for.
+         case when consent ->> 'ad_user_data' in ('granted', 'denied') then consent ->> 'ad_user_data' else 'unspecified' end
+$$;
+comment on function conversion_outbox.event_signals is 'What an event carries that platforms can match, and the consent to it (ad_user_data): whether, never what.';
+
+create function conversion_outbox.answer_of(state text, receipt text, response_code smallint) returns text
+language sql immutable parallel safe
+as $$
+  -- A platform that speaks later has only taken the request by then.
+  select case when state in ('accepted', 'sent') and receipt is null then state
+              when receipt is not null then 'sent'
+              when state = 'rejected' then 'rejected'
+              when state = 'uncertain' or response_code is null then 'ambiguous'
+              else 'retry' end
+$$;
+comment on function conversion_outbox.answer_of is 'How the only try of a delivery ended, as its row tells it.';
+
+create view conversion_outbox.counted_event as
+  select conversion_outbox.day_of(e.occurred_at) as day, e.event_name, count(*) as events,
+         count(*) filter (where s.click_id) as click_id, count(*) filter (where s.email) as email,
+         count(*) filter (where s.phone) as phone, count(*) filter (where s.external_id) as external_id,
+         count(*) filter (where s.choice = 'granted') as consent_granted,
+         count(*) filter (where s.choice = 'denied') as consent_denied,
+         count(*) filter (where s.choice = 'unspecified') as consent_unspecified
+    from conversion_outbox.event e
+   cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s
+   where not exists (select from conversion_outbox.queue q where q.event_no = e.event_no)
+   group by 1, 2;
+comment on view conversion_outbox.counted_event is 'What event_tally has to say, counted from the rows: a scan.';
+
+create view conversion_outbox.counted_delivery as
+  select conversion_outbox.day_of(e.occurred_at) as day, d.destination, e.event_name, d.state, coalesce(d.reason, '') as reason,
+         count(*) as deliveries, count(*) filter (where d.tries > 1) as retried,
+         count(*) filter (where d.state in ('accepted', 'sent') and d.tried_at <= e.recorded_at + interval '15 minutes') as in_time
+    from conversion_outbox.delivery d join conversion_outbox.event e using (event_no)
+   group by 1, 2, 3, 4, 5;
+comment on view conversion_outbox.counted_delivery is 'What delivery_tally has to say, counted from the rows: a scan.';
+
+create view conversion_outbox.counted_answer as
+  select date_trunc('hour', a.tried_at, 'UTC') as hour, a.destination, a.outcome, coalesce(a.response_code, 0::smallint) as response_code,
+         -- What was said later is not the answer.
+         case a.outcome when 'sent' then '' else coalesce(a.error_code, '') end as error_code, count(*) as answers, coalesce(sum(a.duration_ms), 0)::bigint as duration_ms
+    from (
+      select destination, outcome, tried_at, response_code, error_code, duration_ms from conversion_outbox.attempt
+      union all
+      select d.destination, conversion_outbox.answer_of(d.state, d.receipt, d.response_code), d.tried_at, d.response_code, d.error_code, d.duration_ms
+        from conversion_outbox.delivery d
+       where d.tries = 1 and d.settled_at is not null
+         and not exists (select from conversion_outbox.attempt a where a.event_no = d.event_no and a.destination = d.destination)) a
+   group by 1, 2, 3, 4, 5;
+comment on view conversion_outbox.counted_answer is 'What answer_tally has to say, counted from the rows: a scan.';
+
+create view conversion_outbox.event_day as
+  select day, event_name, sum(events)::bigint as events, sum(click_id)::bigint as click_id, sum(email)::bigint as email,
+         sum(phone)::bigint as phone, sum(external_id)::bigint as external_id, sum(consent_granted)::bigint as consent_granted,
+         sum(consent_denied)::bigint as consent_denied, sum(consent_unspecified)::bigint as consent_unspecified
+    from (
+      select * from conversion_outbox.event_tally
+      union all
+      select * from conversion_outbox.event_tally_news
+      union all
+      -- Nobody has finished these yet.
+      select conversion_outbox.day_of(e.occurred_at), e.event_name, 1, s.click_id::integer, s.email::integer, s.phone::integer,
+             s.external_id::integer, (s.choice = 'granted')::integer, (s.choice = 'denied')::integer, (s.choice = 'unspecified')::integer
+        from conversion_outbox.queue q
+        join conversion_outbox.event e using (event_no)
+       cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s) t
+   group by day, event_name;
+comment on view conversion_outbox.event_day is 'Events committed, by the day (UTC) on which they occurred and by name, and how many carried a click id, an e-mail address, a phone number, an external id, and consent (ad_user_data).';
+
+create view conversion_outbox.delivery_day as
+  select day, event_name, destination, state, nullif(reason, '') as reason, sum(deliveries)::bigint as deliveries,
+         sum(retried)::bigint as retried, sum(in_time)::bigint as in_time
+    from (select * from conversion_outbox.delivery_tally union all select * from conversion_outbox.delivery_tally_news) t
+   group by day, event_name, destination, state, reason
+  having sum(deliveries) <> 0;
+comment on view conversion_outbox.delivery_day is 'Deliveries as they stand now, by the day (UTC) on which their event occurred. in_time: the request that was taken left within 15 minutes after the event was recorded.';
+
+create view conversion_outbox.answer_hour as
+  select hour, destination, outcome, nullif(response_code, 0) as response_code, nullif(error_code, '') as error_code,
+         sum(answers)::bigint as answers, sum(duration_ms)::bigint as duration_ms
+    from (select * from conversion_outbox.answer_tally union all select * from conversion_outbox.answer_tally_news) t
+   group by hour, destination, outcome, response_code, error_code
+  having sum(answers) <> 0;
+comment on view conversion_outbox.answer_hour is 'Tries of deliveries by the hour (UTC) in which they were made, with the sum of their durations.';
+
+-- The planner sees a transition table for the first time when it is small, and keeps the plan while tables grow: so an index
+-- of the large table is used whatever it thinks, one probe a row.
+create function conversion_outbox.tally_finished_events() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+set enable_seqscan = off
+as $$
+begin
+  insert into conversion_outbox.event_tally_news
+    (day, event_name, events, click_id, email, phone, external_id, consent_granted, consent_denied, consent_unspecified)
+  select conversion_outbox.day_of(e.occurred_at), e.event_name, count(*),
+         count(*) filter (where s.click_id), count(*) filter (where s.email), count(*) filter (where s.phone),
+         count(*) filter (where s.external_id), count(*) filter (where s.choice = 'granted'),
+         count(*) filter (where s.choice = 'denied'), count(*) filter (where s.choice = 'unspecified')
+    from finished f
+   cross join lateral (select * from conversion_outbox.event w where w.event_no = f.event_no offset 0) e
+   cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s
+   group by 1, 2;
+  return null;
+end
+$$;
+comment on function conversion_outbox.tally_finished_events is 'Counts events as they leave the queue.';
+
+create function conversion_outbox.tally_new_deliveries() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+set enable_seqscan = off
+as $$
+begin
+  insert into conversion_outbox.delivery_tally_news (day, destination, event_name, state, reason, deliveries, retried, in_time)
+  select conversion_outbox.day_of(e.occurred_at), d.destination, e.event_name, d.state, coalesce(d.reason, ''), count(*),
+         count(*) filter (where d.tries > 1),
+         count(*) filter (where d.state in ('accepted', 'sent') and d.tried_at <= e.recorded_at + interval '15 minutes')
+    from added d
+   cross join lateral (select w.occurred_at, w.recorded_at, w.event_name from conversion_outbox.event w where w.event_no = d.event_no offset 0) e
+   group by 1, 2, 3, 4, 5;
+  insert into conversion_outbox.answer_tally_news (hour, destination, outcome, response_code, error_code, answers, duration_ms)
+  select date_trunc('hour', d.tried_at, 'UTC'), d.destination, conversion_outbox.answer_of(d.state, d.receipt, d.response_code),
+         coalesce(d.response_code, 0::smallint), case when d.receipt is null and d.state <> 'sent' then coalesce(d.error_code, '') else '' end, count(*), coalesce(sum(d.duration_ms), 0)
+    from added d
+   where d.tries = 1 and d.settled_at is not null
+     and not exists (select from conversion_outbox.attempt a where a.event_no = d.event_no and a.destination = d.destination)
+   group by 1, 2, 3, 4, 5;
+  return null;
+end
+$$;
+comment on function conversion_outbox.tally_new_deliveries is 'Counts deliveries as they come, and the answers that they record themselves.';
+
+create function conversion_outbox.tally_changed_deliveries() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+set enable_seqscan = off
+as $$
+begin
+  insert into conversion_outbox.delivery_tally_news (day, destination, event_name, state, reason, deliveries, retried, in_time)
+  select conversion_outbox.day_of(e.occurred_at), c.destination, e.event_name, v.state, v.reason, sum(v.sign),
+         coalesce(sum(v.sign) filter (where v.tries > 1), 0),
+         coalesce(sum(v.sign) filter (where v.state in ('accepted', 'sent') and v.tried_at <= e.recorded_at + interval '15 minutes'), 0)
+    from (
+      -- A claim changes nothing that is counted.
+      select o.event_no, o.destination, o.state as old_state, coalesce(o.reason, '') as old_reason, o.tries as old_tries, o.tried_at as old_tried_at,
+             n.state, coalesce(n.reason, '') as reason, n.tries, n.tried_at
+        from was o join became n using (event_no, destination)
+       where (o.state, o.reason, o.tries > 1, o.tried_at) is distinct from (n.state, n.reason, n.tries > 1, n.tried_at)) c
+   cross join lateral (select w.occurred_at, w.recorded_at, w.event_name from conversion_outbox.event w where w.event_no = c.event_no offset 0) e
+   cross join lateral (values (-1, c.old_state, c.old_reason, c.old_tries, c.old_tried_at), (1, c.state, c.reason, c.tries, c.tried_at))
+           as v (sign, state, reason, tries, tried_at)
+   group by 1, 2, 3, 4, 5
+  having sum(v.sign) <> 0 or sum(v.sign) filter (where v.tries > 1) <> 0
+      or sum(v.sign) filter (where v.state in ('accepted', 'sent') and v.tried_at <= e.recorded_at + interval '15 minutes') <> 0;
+  -- An intent that became an outcome is the record of its try.
+  insert into conversion_outbox.answer_tally_news (hour, destination, outcome, response_code, error_code, answers, duration_ms)
+  select date_trunc('hour', n.tried_at, 'UTC'), n.destination, conversion_outbox.answer_of(n.state, n.receipt, n.response_code),
+         coalesce(n.response_code, 0::smallint), case when n.receipt is null and n.state <> 'sent' then coalesce(n.error_code, '') else '' end, count(*), coalesce(sum(n.duration_ms), 0)
+    from became n join was o using (event_no, destination)
+   where n.tries = 1 and n.settled_at is not null and o.settled_at is null
+     and not exists (select from conversion_outbox.attempt a where a.event_no = n.event_no and a.destination = n.destination)
+   group by 1, 2, 3, 4, 5;
+  return null;
+end
+$$;
+comment on function conversion_outbox.tally_changed_deliveries is 'Counts deliveries over from the state they had to the state they have.';
+
+create function conversion_outbox.tally_attempts() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+set enable_seqscan = off
+as $$
+begin
+  insert into conversion_outbox.answer_tally_news (hour, destination, outcome, response_code, error_code, answers, duration_ms)
+  select date_trunc('hour', a.tried_at, 'UTC'), a.destination, a.outcome, coalesce(a.response_code, 0::smallint),
+         case a.outcome when 'sent' then '' else coalesce(a.error_code, '') end, count(*), coalesce(sum(a.duration_ms), 0)
+    from made a
+   cross join lateral (
+     select d.state, d.reason from conversion_outbox.delivery d where d.event_no = a.event_no and d.destination = a.destination offset 0) d
+   -- Where a delivery was its own record of this try until now, the try was counted when it was made: it goes again because a
+   -- person or the platform said so later, or was cancelled by a person.
+   where not (a.try_no = 1 and (coalesce(d.reason, '') in ('replayed', 'by_operator') or (d.state = 'pending' and a.outcome = 'sent')))
+   group by 1, 2, 3, 4, 5;
+  return null;
+end
+$$;
+comment on function conversion_outbox.tally_attempts is 'Counts tries as they are recorded.';
+
+create trigger tally_finished_events after delete on conversion_outbox.queue
+  referencing old table as finished
+  for each statement execute function conversion_outbox.tally_finished_events();
+create trigger tally_new_deliveries after insert on conversion_outbox.delivery
+  referencing new table as added
+  for each statement execute function conversion_outbox.tally_new_deliveries();
+create trigger tally_changed_deliveries after update on conversion_outbox.delivery
+  referencing old table as was new table as became
+  for each statement execute function conversion_outbox.tally_changed_deliveries();
+create trigger tally_attempts after insert on conversion_outbox.attempt
+  referencing new table as made
+  for each statement execute function conversion_outbox.tally_attempts();
+
+create function conversion_outbox.fold_tallies(batch integer) returns bigint
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  folded bigint;
+  total  bigint := 0;
+begin
+  if batch is null or batch not between 1 and 100000 then
+    raise exception using errcode = 'OB024', message = 'fold_tallies: batch must be 1 to 100000', hint = 'Leave this call to the worker.';
+  end if;
+  -- One at a time; until the end of this transaction, so that it holds behind a pooler too.
+  if not pg_try_advisory_xact_lock(hashtextextended('conversion_outbox.tallies', 4244)) then
+    return 0;
+  end if;
+  with taken as (
+    delete from conversion_outbox.event_tally_news
+     where ctid = any (array(select n.ctid from conversion_outbox.event_tally_news n limit batch))
+    returning *),
+  folding as (
+    insert into conversion_outbox.event_tally as t
+    select day, event_name, sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted),
+           sum(consent_denied), sum(consent_unspecified)
+      from taken group by day, event_name
+    on conflict (day, event_name) do update
+      set events = t.events + excluded.events, click_id = t.click_id + excluded.click_id, email = t.email + excluded.email,
+          phone = t.phone + excluded.phone, external_id = t.external_id + excluded.external_id,
+          consent_granted = t.consent_granted + excluded.consent_granted, consent_denied = t.consent_denied + excluded.consent_denied,
+          consent_unspecified = t.consent_unspecified + excluded.consent_unspecified)
+  select count(*) into folded from taken;
+  total := total + folded;
+  with taken as (
+    delete from conversion_outbox.delivery_tally_news
+     where ctid = any (array(select n.ctid from conversion_outbox.delivery_tally_news n limit batch))
+    returning *),
+  folding as (
+    insert into conversion_outbox.delivery_tally as t
+    select day, destination, event_name, state, reason, sum(deliveries), sum(retried), sum(in_time)
+      from taken group by day, destination, event_name, state, reason
+    on conflict (day, destination, event_name, state, reason) do update
+      set deliveries = t.deliveries + excluded.deliveries, retried = t.retried + excluded.retried, in_time = t.in_time + excluded.in_time)
+  select count(*) into folded from taken;
+  total := total + folded;
+  with taken as (
+    delete from conversion_outbox.answer_tally_news
+     where ctid = any (array(select n.ctid from conversion_outbox.answer_tally_news n limit batch))
+    returning *),
+  folding as (
+    insert into conversion_outbox.answer_tally as t
+    select hour, destination, outcome, response_code, error_code, sum(answers), sum(duration_ms)
+      from taken group by hour, destination, outcome, response_code, error_code
+    on conflict (hour, destination, outcome, response_code, error_code) do update
+      set answers = t.answers + excluded.answers, duration_ms = t.duration_ms + excluded.duration_ms)
+  select count(*) into folded from taken;
+  return total + folded;
+end
+$$;
+comment on function conversion_outbox.fold_tallies is 'Adds up to batch rows of each kind of news to the sums; returns how many rows that were, 0 also while somebody else does it.';
+
+create function conversion_outbox.recount_tallies() returns bigint
+language plpgsql
+as $$
+declare
+  corrected bigint;
+  total     bigint := 0;
+begin
+  -- What the rows say less what the tallies say, in one snapshot each: right while others go on working, without a lock.
+  insert into conversion_outbox.event_tally_news
+  select day, event_name, sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted), sum(consent_denied),
+         sum(consent_unspecified)
+    from (
+      select * from conversion_outbox.counted_event
+      union all
+      select day, event_name, -events, -click_id, -email, -phone, -external_id, -consent_granted, -consent_denied, -consent_unspecified
+        from (select * from conversion_outbox.event_tally union all select * from conversion_outbox.event_tally_news) t) d
+   group by day, event_name
+  having (sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted), sum(consent_denied), sum(consent_unspecified))
+      is distinct from (0, 0, 0, 0, 0, 0, 0, 0);
+  get diagnostics corrected = row_count;
+  total := total + corrected;
+  insert into conversion_outbox.delivery_tally_news
+  select day, destination, event_name, state, reason, sum(deliveries), sum(retried), sum(in_time)
+    from (
+      select * from conversion_outbox.counted_delivery
+      union all
+      select day, destination, event_name, state, reason, -deliveries, -retried, -in_time
+        from (select * from conversion_outbox.delivery_tally union all select * from conversion_outbox.delivery_tally_news) t) d
+   group by day, destination, event_name, state, reason
+  having (sum(deliveries), sum(retried), sum(in_time)) is distinct from (0, 0, 0);
+  get diagnostics corrected = row_count;
+  total := total + corrected;
+  insert into conversion_outbox.answer_tally_news
+  select hour, destination, outcome, response_code, error_code, sum(answers), sum(duration_ms)
+    from (
+      select * from conversion_outbox.counted_answer
+      union all
+      select hour, destination, outcome, response_code, error_code, -answers, -duration_ms
+        from (select * from conversion_outbox.answer_tally union all select * from conversion_outbox.answer_tally_news) t) d
+   group by hour, destination, outcome, response_code, error_code
+  having (sum(answers), sum(duration_ms)) is distinct from (0, 0);
+  get diagnostics corrected = row_count;
+  return total + corrected;
+end
+$$;
+comment on function conversion_outbox.recount_tallies is 'Counts everything from the rows and mends the tallies where they differ; returns how many sums were mended. Reads whole tables. What personal data an event carried is not known after their removal: such events count as without from then on.';
+
+revoke all on function conversion_outbox.day_of, conversion_outbox.event_signals, conversion_outbox.answer_of, conversion_outbox.tally_finished_events,
+  conversion_outbox.tally_new_deliveries, conversion_outbox.tally_changed_deliveries, conversion_outbox.tally_attempts,
+  conversion_outbox.fold_tallies, conversion_outbox.recount_tallies from public;
+-- Views call them with the rights of whoever reads them.
+grant execute on function conversion_outbox.day_of, conversion_outbox.event_signals
+  to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
+grant execute on function conversion_outbox.fold_tallies to conversion_outbox_worker;
+grant select on conversion_outbox.event_day, conversion_outbox.delivery_day, conversion_outbox.answer_hour
+  to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;

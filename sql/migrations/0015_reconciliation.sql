@@ -1,0 +1,2 @@
+-- The difference against the source of truth.
+set local role conversion_outbox_owner;
