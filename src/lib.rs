@@ -36,8 +36,10 @@ pub mod admin;
 pub mod db;
 pub mod doctor;
 pub mod operations;
+pub mod pages;
 pub mod preview;
 pub mod proof;
+pub mod reconcile;
 pub mod serve;
 pub mod telemetry;
 

@@ -10,9 +10,13 @@ needed (name, privileges) as (values
   ('rule_hold', 'select, insert, update, delete'), ('rate_limit', 'select, insert, update'), ('live_destination', 'select'), ('delivery_log', 'select'),
   ('delivery_attempt', 'select'), ('destination_backlog', 'select'), ('destination_total', 'select'), ('request_log', 'select'),
   ('suppression', 'select'), ('suppression_key', 'select'), ('policy', 'select, insert, update'),
-  ('event_day', 'select'), ('delivery_day', 'select'), ('answer_hour', 'select')),
+  ('event_day', 'select'), ('delivery_day', 'select'), ('answer_hour', 'select'),
+  ('platform_report', 'select'), ('reconciliation_run', 'select'), ('reconciliation_day', 'select'),
+  ('reconciliation_destination', 'select'), ('reconciliation_gap', 'select')),
 needed_function (name) as (values
-  ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data'), ('fold_tallies'), ('day_of'), ('event_signals')),
+  ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data'),
+  ('fold_tallies'), ('day_of'), ('event_signals'),
+  ('claim_reconciliation'), ('finish_reconciliation'), ('store_reconciliation'), ('store_platform_reports'), ('forget_gaps')),
 never (name, privileges) as (values
   ('event', 'update, delete, truncate'), ('delivery', 'delete, truncate'), ('attempt', 'update, delete, truncate'),
   ('withdrawal', 'update, delete, truncate'), ('delivery_total', 'delete, truncate'), ('destination', 'delete, truncate'),

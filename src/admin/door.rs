@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use ring::hmac;
 use ring::rand::SystemRandom;
 
-use super::refused;
+use super::answer::refused;
 use super::tries::Tries;
 use crate::config::secret::SecretRef;
 use crate::telemetry::metrics::Metrics;

@@ -1,15 +1,17 @@
-//! The listener for people and their tools: what stands now as JSON, and what an operator may do about it.
+//! The listener for people and their tools: what stands now, as pages ([`crate::pages`]) and as JSON, and what an operator
+//! may do about it.
 //!
-//! Off unless `[admin]` is in the configuration. Not for probes and metrics, which need no log-in and have a listener of
+//! On this machine unless `[admin]` says otherwise. Not for probes and metrics, which need no log-in and have a listener of
 //! their own.
 
+pub(crate) mod answer;
 mod door;
 mod tries;
 
 use anyhow::Context;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{Response, StatusCode, header};
+use axum::http::{Method, Response, StatusCode};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use serde::Deserialize;
@@ -17,10 +19,14 @@ use serde_json::{Value, json};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::cli::status;
+use crate::config::Config;
 use crate::config::admin::AdminConfig;
 use crate::config::database::DatabaseConfig;
 use crate::db::connect::Database;
+use crate::pages::{self, Desk};
 use crate::telemetry::metrics::Metrics;
+use crate::worker::clock::Clock;
+use answer::{answer, failed, refused};
 use door::{Door, Visitor};
 
 const RESUME: &str = include_str!("../../sql/queries/resume_by_hand.sql");
@@ -30,43 +36,50 @@ const BODY_MAX: usize = 4096;
 
 /// Everything the listener answers. A secret that it needs must be readable now.
 pub fn router(
-    config: &AdminConfig,
-    database: &DatabaseConfig,
+    admin: &AdminConfig,
+    config: &Config,
     metrics: &Metrics,
+    clock: Clock,
 ) -> anyhow::Result<Router> {
     let login = DatabaseConfig {
-        url: config
+        url: admin
             .database_url
             .as_ref()
-            .unwrap_or(&database.url)
+            .unwrap_or(&config.database.url)
             .clone(),
         pool_size: 2,
-        ..database.clone()
+        ..config.database.clone()
     };
     let database = Database::open(&login).context("admin.database_url")?;
-    let door = Door::open(config.token.clone(), metrics.clone())?;
+    let desk = Desk::new(database, config, clock);
+    let door = Door::open(admin.token.clone(), metrics.clone())?;
     Ok(Router::new()
         .route("/status", get(status))
         .route("/destinations", get(destinations))
         .route("/destinations/{name}/resume", post(resume))
+        .merge(pages::router())
         .fallback(nowhere)
-        .method_not_allowed_fallback(nowhere)
+        .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(door, door::enter))
-        .with_state(database))
+        .layer(middleware::from_fn_with_state(desk.clone(), answer::dress))
+        .with_state(desk)
+        .merge(pages::assets::router()))
 }
 
 /// The same as `status --json`.
-async fn status(State(database): State<Database>) -> Response<Body> {
-    standing(&database)
-        .await
-        .map_or_else(failed, |all| answer(StatusCode::OK, &all))
+async fn status(State(desk): State<Desk>) -> Response<Body> {
+    match standing(&desk.database).await {
+        Ok(all) => answer(StatusCode::OK, &all),
+        Err(error) => failed(&error),
+    }
 }
 
-async fn destinations(State(database): State<Database>) -> Response<Body> {
-    standing(&database)
-        .await
-        .map_or_else(failed, |all| answer(StatusCode::OK, &all["destinations"]))
+async fn destinations(State(desk): State<Desk>) -> Response<Body> {
+    match standing(&desk.database).await {
+        Ok(all) => answer(StatusCode::OK, &all["destinations"]),
+        Err(error) => failed(&error),
+    }
 }
 
 async fn standing(database: &Database) -> anyhow::Result<Value> {
@@ -81,7 +94,7 @@ struct Of {
 
 /// Lifts a hold after its cause was mended. Only with the token: a page in somebody's browser can send such a request too.
 async fn resume(
-    State(database): State<Database>,
+    State(desk): State<Desk>,
     Extension(visitor): Extension<Visitor>,
     Path(name): Path<String>,
     Query(Of { rule }): Query<Of>,
@@ -97,7 +110,7 @@ async fn resume(
         (&rule, Type::TEXT),
         (&"resumed by the admin listener", Type::TEXT),
     ];
-    let rows = match database.query(RESUME, &params).await {
+    let rows = match desk.database.query(RESUME, &params).await {
         Ok(rows) => rows,
         // insufficient_privilege: PostgreSQL's manual, appendix A.
         Err(error) if error.code() == Some("42501") => {
@@ -106,7 +119,7 @@ async fn resume(
                 "the listener's login may not lift holds: set admin.database_url to one with conversion_outbox_operator",
             );
         }
-        Err(error) => return failed(error.into()),
+        Err(error) => return failed(&error.into()),
     };
     let said = |what: &str| rows.first().is_some_and(|row| row.get(what));
     if !said("known") {
@@ -125,37 +138,13 @@ async fn resume(
 async fn nowhere() -> Response<Body> {
     refused(
         StatusCode::NOT_FOUND,
-        "there is GET /status, GET /destinations and POST /destinations/{name}/resume",
+        "for tools there is GET /status, GET /destinations and POST /destinations/{name}/resume; for people, the overview leads to every page",
     )
 }
 
-/// The database's own words stay in the log.
-fn failed(error: anyhow::Error) -> Response<Body> {
-    tracing::warn!(
-        error = format!("{error:#}"),
-        "the admin listener cannot ask the database"
-    );
+async fn not_so(method: Method) -> Response<Body> {
     refused(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the database does not answer: see the worker's log",
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not for this address: pages and states are read with GET"),
     )
-}
-
-fn refused(status: StatusCode, why: &str) -> Response<Body> {
-    answer(status, &json!({ "error": why }))
-}
-
-/// Never stored, never read as anything but JSON, and for no other site: there are no CORS headers.
-fn answer(status: StatusCode, body: &Value) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CACHE_CONTROL, "no-store")
-        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        )
-        .body(Body::from(format!("{body}\n")))
-        .expect("fixed headers")
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
 use anyhow::{Context, bail};
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::signals::Signals;
 use crate::admin;
+use crate::config::admin::AdminConfig;
 use crate::config::{self, Config};
 use crate::db::connect::Database;
 use crate::db::migrate;
@@ -60,19 +62,15 @@ async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
         metrics.clone(),
         closed(stopped.clone()),
     ));
+    let clock = Clock::default();
     let administration = match &config.admin {
         None => None,
         Some(admin) => {
-            let router = admin::router(admin, &config.database, metrics)?;
-            let listener = TcpListener::bind(admin.listen)
-                .await
-                .with_context(|| format!("admin.listen: cannot listen on {}", admin.listen))?;
-            tracing::info!(address = %admin.listen, "the admin listener is open");
-            Some(tokio::spawn(serve::serve(
-                listener,
-                router,
-                closed(stopped),
-            )))
+            administer(admin, config, metrics, &clock)
+                .await?
+                .map(|(listener, router)| {
+                    tokio::spawn(serve::serve(listener, router, closed(stopped)))
+                })
         }
     };
     tracing::info!(
@@ -80,7 +78,7 @@ async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
         destinations = config.destinations.len(), "started"
     );
 
-    let result = work(config, &database, &health, metrics).await;
+    let result = work(config, &database, &health, metrics, clock).await;
 
     drop(stop);
     for listener in [Some(serving), administration].into_iter().flatten() {
@@ -90,6 +88,35 @@ async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
             .context("a listener failed")?;
     }
     result
+}
+
+/// The listener with the pages, and what it answers. A port that somebody else has is an error only if the configuration
+/// asks for the listener: several workers of one host with the defaults share none.
+async fn administer(
+    admin: &AdminConfig,
+    config: &Config,
+    metrics: &Metrics,
+    clock: &Clock,
+) -> anyhow::Result<Option<(TcpListener, Router)>> {
+    let router = admin::router(admin, config, metrics, clock.clone())?;
+    let address = admin.listen;
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            tracing::info!(%address, "the admin listener is open, with pages for a browser");
+            Ok(Some((listener, router)))
+        }
+        Err(error) if admin.is_default => {
+            tracing::warn!(
+                %address, %error,
+                advice = "set admin.listen to another address, or admin.enabled = false",
+                "the admin listener and its pages are off: nothing can listen there"
+            );
+            Ok(None)
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("admin.listen: cannot listen on {address}"))
+        }
+    }
 }
 
 /// Completes when the other end is dropped.
@@ -103,6 +130,7 @@ async fn work(
     database: &Database,
     health: &Health,
     metrics: &Metrics,
+    clock: Clock,
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("signals cannot be received")?;
     let (stop, stopped) = watch::channel(false);
@@ -111,7 +139,7 @@ async fn work(
         database: database.clone(),
         metrics: metrics.clone(),
         health: health.clone(),
-        clock: Clock::default(),
+        clock,
         relation: config.telemetry.trace_relation,
     };
     let running = worker::run(worker, stopped);

@@ -1,4 +1,4 @@
-//! `[admin]`: the listener for people and their tools. There is none unless the section is there.
+//! `[admin]`: the listener for people and their tools. On this machine unless the section says otherwise.
 
 use std::net::SocketAddr;
 
@@ -14,11 +14,25 @@ pub struct AdminConfig {
     pub token: Option<SecretRef>,
     /// Another login for what is asked and changed here, in place of the worker's own.
     pub database_url: Option<SecretRef>,
+    /// Whether there is no section at all. Then a port that is taken is no error.
+    pub is_default: bool,
+}
+
+impl Default for AdminConfig {
+    fn default() -> AdminConfig {
+        AdminConfig {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9465)),
+            token: None,
+            database_url: None,
+            is_default: true,
+        }
+    }
 }
 
 impl AdminConfig {
-    /// Reads the section.
-    pub fn read(reader: &mut Reader<'_>) -> Option<AdminConfig> {
+    /// Reads the section; nothing where it says `enabled = false`.
+    pub fn read(reader: &mut Reader<'_>, is_default: bool) -> Option<AdminConfig> {
+        let is_enabled = reader.boolean("enabled").unwrap_or(true);
         let listen = reader.text("listen").map(|text| text.parse());
         if let Some(Err(_)) = listen {
             let fix = "write an IP address and a port, such as 127.0.0.1:9465";
@@ -26,7 +40,7 @@ impl AdminConfig {
         }
         let listen: SocketAddr = listen
             .and_then(Result::ok)
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9465)));
+            .unwrap_or(AdminConfig::default().listen);
         if !listen.ip().is_loopback() && !reader.has("token") {
             reader.fault(
                 "listen",
@@ -34,17 +48,35 @@ impl AdminConfig {
                 "write 127.0.0.1:9465, or add token = { file = \"/path\" } with at least 16 characters",
             );
         }
-        Some(AdminConfig {
+        let admin = AdminConfig {
             listen,
             token: reader.secret("token"),
             database_url: reader.secret("database_url"),
-        })
+            is_default,
+        };
+        is_enabled.then_some(admin)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
+
+    fn parsed(admin: &str) -> Option<super::AdminConfig> {
+        let text = format!("[database]\nurl = {{ env = \"X\" }}\n{admin}");
+        Config::parse(&text, "c.toml", [])
+            .unwrap_or_else(|faults| panic!("{faults}"))
+            .admin
+    }
+
+    #[test]
+    fn there_is_one_unless_it_is_turned_off() {
+        let default = parsed("").expect("by default");
+        assert_eq!(default, super::AdminConfig::default());
+        let asked = parsed("[admin]").expect("asked for");
+        assert_eq!((asked.listen, asked.is_default), (default.listen, false));
+        assert_eq!(parsed("[admin]\nenabled = false"), None);
+    }
 
     fn faults(admin: &str) -> Vec<String> {
         let text = format!("[database]\nurl = {{ env = \"X\" }}\n[admin]\n{admin}");

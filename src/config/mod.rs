@@ -14,6 +14,7 @@ pub mod oauth;
 pub mod privacy;
 pub mod reach;
 pub mod read;
+pub mod reconcile;
 pub mod secret;
 pub mod surroundings;
 mod tree;
@@ -29,6 +30,7 @@ use destination::DestinationConfig;
 use fault::{Fault, Faults, Place};
 use privacy::PrivacyConfig;
 use read::{Reader, read_config};
+use reconcile::ReconcileConfig;
 use surroundings::{HttpConfig, IdentityConfig, TelemetryConfig};
 use worker::WorkerConfig;
 
@@ -45,7 +47,7 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// The listener for probes and metrics.
     pub http: HttpConfig,
-    /// The listener for people, where there is one.
+    /// The listener for people, unless it is turned off.
     pub admin: Option<AdminConfig>,
     /// How identifiers are understood.
     pub identity: IdentityConfig,
@@ -53,6 +55,8 @@ pub struct Config {
     pub privacy: PrivacyConfig,
     /// Where events go, in the order of the file. Names are unique.
     pub destinations: Vec<DestinationConfig>,
+    /// What the outbox is compared with. Names are unique.
+    pub reconcile: Vec<ReconcileConfig>,
 }
 
 impl Config {
@@ -94,7 +98,8 @@ impl Config {
             .section("telemetry", TelemetryConfig::read)
             .unwrap_or_default();
         let http = reader.section("http", HttpConfig::read).unwrap_or_default();
-        let admin = reader.table("admin", AdminConfig::read);
+        let is_default = !reader.has("admin");
+        let admin = reader.section("admin", |reader| AdminConfig::read(reader, is_default));
         let identity = reader
             .section("identity", IdentityConfig::read)
             .unwrap_or_default();
@@ -106,6 +111,10 @@ impl Config {
             DestinationConfig::read(reader, &worker, telemetry.is_production(), &mut taken)
         });
         between::check(reader, &destinations);
+        let mut entries = BTreeSet::new();
+        let reconcile = reader.tables("reconcile", |reader| {
+            ReconcileConfig::read(reader, &destinations, &mut entries)
+        });
         Some(Config {
             database: database?,
             worker,
@@ -115,6 +124,7 @@ impl Config {
             identity,
             privacy,
             destinations,
+            reconcile,
         })
     }
 }

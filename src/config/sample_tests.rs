@@ -15,7 +15,8 @@ fn the_sample_is_the_default() {
     assert_eq!(names, ["meta", "ga4", "google", "google-ads", "linkedin"]);
     assert_eq!(sample.worker, WorkerConfig::default());
     assert_eq!(sample.http, HttpConfig::default());
-    assert_eq!(sample.admin, None);
+    assert_eq!(sample.admin, Some(AdminConfig::default()));
+    assert_eq!(sample.reconcile, []);
 }
 
 /// The sample with its comments taken off the keys, but for some.
@@ -23,7 +24,13 @@ fn uncommented(except: &[&str]) -> String {
     SAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if rest.starts_with("[destination.") || rest.starts_with("[admin]") => rest,
+            Some(rest)
+                if ["[destination.", "[admin]", "[[reconcile]]"]
+                    .iter()
+                    .any(|head| rest.starts_with(head)) =>
+            {
+                rest
+            }
             Some(rest) => match rest.split_once(" = ") {
                 Some((key, _)) if !except.contains(&key) && !key.contains([' ', ':', ',']) => rest,
                 _ => line,
@@ -73,21 +80,29 @@ fn the_documented_defaults_are_the_defaults() {
         "oauth",
         "token",
         "database_url",
+        "destinations",
     ];
     let uncommented = uncommented(&without_default);
     assert!(uncommented.contains("\npool_size = 4") && uncommented.contains("\nmode = \"live\""));
     let expected = parse(SAMPLE, &[]).expect("the sample is valid");
     let mut found = parse(&uncommented, &[]).unwrap_or_else(|faults| panic!("{faults}"));
-    // A listener that is off has no defaults; one that is on has these.
-    let admin = found.admin.take().expect("uncommented");
-    assert_eq!(
-        (
-            admin.listen.to_string().as_str(),
-            admin.token,
-            admin.database_url
-        ),
-        ("127.0.0.1:9465", None, None)
+    // What is configured as by default is configured.
+    if let Some(admin) = &mut found.admin {
+        admin.is_default = true;
+    }
+    // What its entry says beyond what must be said is what would hold anyway.
+    let [entry] = found.reconcile.as_slice() else {
+        panic!("one entry is documented")
+    };
+    let (name, event, query) = (&entry.name, &entry.event, &entry.query);
+    let least = format!(
+        "[database]\nurl = {{ env = \"X\" }}\n[[reconcile]]\nname = \"{name}\"\nevent = \"{event}\"\nquery = \"{query}\""
     );
+    assert_eq!(
+        found.reconcile,
+        parse(&least, &[]).expect("valid").reconcile
+    );
+    found.reconcile.clear();
     // The sample spells the default action sources out.
     for destination in &mut found.destinations {
         if let Settings::Meta(settings) = &mut destination.settings {

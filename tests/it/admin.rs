@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use conversion_outbox::admin;
+use conversion_outbox::config::Config;
 use conversion_outbox::config::admin::AdminConfig;
-use conversion_outbox::config::database::DatabaseConfig;
 use conversion_outbox::config::secret::SecretRef;
 use conversion_outbox::serve;
 use conversion_outbox::telemetry::metrics::Metrics;
+use conversion_outbox::worker::clock::Clock;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -18,12 +20,21 @@ use crate::harness::Outbox;
 
 const TOKEN: &str = "a-token-that-nobody-guesses";
 
+/// What a worker is told that finds its database in this folder.
+fn told(folder: &TempDir) -> Config {
+    let text = format!(
+        "[database]\nurl = {{ file = \"{}/worker.url\" }}\n[telemetry]\nenvironment = \"a <test>\"\n",
+        folder.path().display()
+    );
+    Config::parse(&text, "admin.toml", []).expect("a valid configuration")
+}
+
 /// A listener over a database with one held destination.
 struct Desk {
     address: SocketAddr,
     outbox: Outbox,
     metrics: Metrics,
-    folder: tempfile::TempDir,
+    folder: TempDir,
     _stop: oneshot::Sender<()>,
 }
 
@@ -44,15 +55,17 @@ impl Desk {
             std::fs::write(&path, text).expect("written");
             SecretRef::file(path)
         };
-        let config = AdminConfig {
+        let admin = AdminConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             token: token.map(|token| file("token", token)),
             database_url: Some(file("admin.url", &outbox.url_of("operator"))),
+            ..AdminConfig::default()
         };
         let metrics = Metrics::new(&[], &[]);
-        let database = DatabaseConfig::new(file("worker.url", &outbox.url_of("worker")));
-        let router = admin::router(&config, &database, &metrics).expect("opened");
-        let listener = TcpListener::bind(config.listen).await.expect("a free port");
+        std::fs::write(folder.path().join("worker.url"), outbox.url_of("worker")).expect("written");
+        let router = admin::router(&admin, &told(&folder), &metrics, Clock::default());
+        let router = router.expect("opened");
+        let listener = TcpListener::bind(admin.listen).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(serve::serve(listener, router, async move {
@@ -143,14 +156,20 @@ async fn the_token_opens_everything_and_nothing_else_does() {
         .ask("POST /destinations/none/resume", &[HERE, &right])
         .await;
     assert_eq!(unknown.status, 404);
-    for line in [
-        "GET /destinations/meta/resume",
-        "GET /",
-        "GET /metrics",
-        "DELETE /status",
-        "GET /status/../x",
+    for (line, status) in [
+        ("GET /destinations/meta/resume", 405),
+        ("GET /metrics", 404),
+        ("DELETE /status", 405),
+        ("GET /status/../x", 404),
     ] {
-        assert_eq!(desk.ask(line, &[HERE, &right]).await.status, 404, "{line}");
+        let answer = desk.ask(line, &[HERE, &right]).await;
+        assert_eq!(answer.status, status, "{line}");
+        assert!(answer.body["error"].is_string(), "{line}: {}", answer.body);
+        assert!(
+            status == 404 || answer.head.contains("allow: "),
+            "{}",
+            answer.head
+        );
     }
 
     // Replaced in the file, it counts at once.
@@ -238,15 +257,15 @@ async fn a_short_token_is_no_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("token");
     std::fs::write(&file, "short").expect("written");
-    let config = AdminConfig {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+    let admin = AdminConfig {
         token: Some(SecretRef::file(&file)),
-        database_url: None,
+        ..AdminConfig::default()
     };
-    let url = folder.path().join("url");
+    let url = folder.path().join("worker.url");
     std::fs::write(&url, "postgresql://x@localhost/x").expect("written");
-    let database = DatabaseConfig::new(SecretRef::file(url));
-    let error = admin::router(&config, &database, &Metrics::new(&[], &[])).expect_err("refused");
+    let metrics = Metrics::new(&[], &[]);
+    let error = admin::router(&admin, &told(&folder), &metrics, Clock::default());
+    let error = error.expect_err("refused");
     assert!(
         error.to_string().contains("too short") && !error.to_string().contains("\"short\""),
         "{error}"
@@ -287,5 +306,5 @@ async fn who_keeps_it_busy_is_shown_out() {
         let text = String::from_utf8_lossy(&text).into_owned();
         told.push(text.split(' ').nth(1).unwrap_or_default().to_owned());
     }
-    assert_eq!(told, ["", "431", "431", "404"]);
+    assert_eq!(told, ["", "431", "431", "405"]);
 }

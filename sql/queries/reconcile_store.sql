@@ -1,0 +1,2 @@
+-- $1 jsonb one computed day
+select conversion_outbox.store_reconciliation($1) as changed

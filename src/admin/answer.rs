@@ -1,0 +1,149 @@
+//! Answers for tools, and what becomes of a refusal where a person looks: JSON for the one, a page for the other.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::middleware::Next;
+use serde_json::{Value, json};
+
+use crate::pages::Desk;
+use crate::pages::frame::Sheet;
+use crate::pages::html::html;
+
+/// Why there is nothing else to see; travels with the answer until it is known who reads it.
+#[derive(Clone, Debug)]
+struct Refused(String);
+
+/// Never stored, never read as anything but JSON, and for no other site: there are no CORS headers.
+pub(crate) fn answer(status: StatusCode, body: &Value) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::VARY, "accept")
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        )
+        .body(Body::from(format!("{body}\n")))
+        .expect("fixed headers")
+}
+
+/// There is no answer; `why` says what to do. A browser gets it as a page: see [`dress`].
+pub(crate) fn refused(status: StatusCode, why: impl Into<String>) -> Response<Body> {
+    let why = why.into();
+    let mut response = answer(status, &json!({ "error": why }));
+    response.extensions_mut().insert(Refused(why));
+    response
+}
+
+/// The database's own words stay in the log.
+pub(crate) fn failed(error: &anyhow::Error) -> Response<Body> {
+    tracing::warn!(
+        error = format!("{error:#}"),
+        "the admin listener cannot ask the database"
+    );
+    refused(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the database does not answer: see the worker's log",
+    )
+}
+
+/// Turns a refusal into a page where a browser asked. Lies around everything else, so that all refusals look alike.
+pub(super) async fn dress(
+    State(desk): State<Desk>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let is_browser = wants_html(request.headers());
+    let mut plain = next.run(request).await;
+    let Some(Refused(why)) = plain.extensions_mut().remove() else {
+        return plain;
+    };
+    if !is_browser {
+        return plain;
+    }
+    let mut page = desk.show(plain.status(), &sheet(plain.status(), &why));
+    for (name, value) in plain.headers() {
+        if !page.headers().contains_key(name) && name != header::CONTENT_LENGTH {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    page
+}
+
+fn sheet(status: StatusCode, why: &str) -> Sheet {
+    let title = match status {
+        StatusCode::BAD_REQUEST => "This cannot be shown",
+        StatusCode::UNAUTHORIZED => "Who are you?",
+        StatusCode::FORBIDDEN => "Not from here",
+        StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::METHOD_NOT_ALLOWED => "That is not done here",
+        StatusCode::TOO_MANY_REQUESTS => "Too often",
+        StatusCode::SERVICE_UNAVAILABLE => "Not now",
+        _ => "That did not work",
+    };
+    let mut sentence = why.chars();
+    let sentence: String = sentence
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(sentence)
+        .collect();
+    Sheet {
+        page: None,
+        title: title.to_owned(),
+        refresh: None,
+        body: html! {
+            p.lead { (sentence) "." }
+            p { a href="/" { "Go to the overview" } }
+        },
+    }
+}
+
+/// Whether the request names `text/html`, and nothing of JSON that it would rather have (RFC 9110, section 12.5.1).
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let (mut html, mut json) = (0.0, 0.0);
+    for range in accepted {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts
+            .find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")))
+            .map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+        match kind.as_str() {
+            "text/html" => html = weight,
+            "application/json" => json = weight,
+            _ => {}
+        }
+    }
+    html > 0.0_f32 && html >= json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_name_html_and_tools_do_not() {
+        let asks = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().expect("a header"));
+            wants_html(&headers)
+        };
+        assert!(asks(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        ));
+        assert!(asks("Text/HTML ; q=0.5"));
+        assert!(!asks("*/*"));
+        assert!(!asks("application/json, text/html;q=0.9"));
+        assert!(!asks("text/html;q=0"));
+        assert!(!asks("text/html;q=x"));
+        assert!(!wants_html(&HeaderMap::new()));
+    }
+}

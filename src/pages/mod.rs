@@ -1,0 +1,66 @@
+//! The pages for people: what goes out, what does not, and why. Rendered here, readable without a script, and from sums
+//! that are kept as work goes on, so that a page costs the same however much history there is.
+//!
+//! One file a page, each with its statements in `sql/pages/`; [`frame`] is what they have in common, [`html`] how they
+//! write. They are served by the admin listener ([`crate::admin`]), which decides who may look.
+
+pub(crate) mod assets;
+pub(crate) mod frame;
+pub(crate) mod html;
+pub(crate) mod params;
+pub(crate) mod trouble;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use chrono::{DateTime, Utc};
+
+use crate::config::Config;
+use crate::db::connect::Database;
+use crate::worker::clock::Clock;
+use frame::{Frame, Sheet};
+
+pub(crate) use crate::admin::answer::{failed, refused};
+
+/// What every page needs. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    /// With the listener's own login.
+    pub(crate) database: Database,
+    /// What this worker was told.
+    pub(crate) config: Arc<Config>,
+    clock: Clock,
+    frame: Arc<Frame>,
+}
+
+impl Desk {
+    /// `database` is asked, `clock` is the worker's.
+    pub(crate) fn new(database: Database, config: &Config, clock: Clock) -> Desk {
+        let frame = Frame {
+            environment: config.telemetry.environment.clone(),
+        };
+        Desk {
+            database,
+            config: Arc::new(config.clone()),
+            clock,
+            frame: Arc::new(frame),
+        }
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The answer with this page.
+    pub(crate) fn show(&self, status: StatusCode, sheet: &Sheet) -> Response<Body> {
+        self.frame.answer(status, sheet, self.now())
+    }
+}
+
+/// All pages. Who may look is asked before.
+pub(crate) fn router() -> Router<Desk> {
+    Router::new()
+}

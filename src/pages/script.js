@@ -1,0 +1,96 @@
+// Keeps a page up to date without moving anything under the reader's hands. Everything works without this file.
+"use strict";
+
+const main = document.querySelector("main[data-refresh]");
+if (main) keepFresh(main, Number(main.dataset.refresh) * 1000);
+
+function keepFresh(main, pause) {
+  const button = document.createElement("button");
+  const said = document.createElement("span");
+  const box = document.createElement("p");
+  box.className = "live";
+  said.setAttribute("role", "status");
+  button.type = "button";
+  box.append(button, said);
+  document.querySelector("header.top").append(box);
+
+  // Who wants little motion starts with a page that stands still.
+  let isOn = remembered() ?? !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  label();
+  button.addEventListener("click", () => {
+    isOn = !isOn;
+    try { sessionStorage.setItem("live", isOn); } catch { /* not allowed to keep anything */ }
+    label();
+    if (isOn) look();
+  });
+  setInterval(() => { if (isOn && !document.hidden) look(); }, pause);
+
+  function label() {
+    button.textContent = isOn ? "Pause updates" : "Resume updates";
+    if (!isOn) say("");
+  }
+
+  function say(text) {
+    if (said.textContent !== text) said.textContent = text;
+  }
+
+  async function look() {
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store", redirect: "error" });
+      if (!answer.ok) throw new Error(answer.status);
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+      if (!isOn || !fresh || isBusy()) return;
+      keepPlace(() => become(main, fresh));
+      say("");
+    } catch {
+      say("Not up to date: the worker does not answer. Trying again.");
+    }
+  }
+
+  // Somebody fills in a form or marks text.
+  function isBusy() {
+    const at = document.activeElement;
+    const fills = main.contains(at) && at.matches("input, select, textarea");
+    const selection = getSelection();
+    return fills || (!selection.isCollapsed && main.contains(selection.anchorNode));
+  }
+
+  // The focus stays on the link it was on, wherever that is now.
+  function keepPlace(change) {
+    const at = main.contains(document.activeElement) ? document.activeElement : null;
+    const href = at?.getAttribute("href");
+    change();
+    if (at && href && at.getAttribute("href") !== href) {
+      main.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus({ preventScroll: true });
+    }
+  }
+}
+
+function remembered() {
+  try {
+    const kept = sessionStorage.getItem("live");
+    return kept === null ? null : kept === "true";
+  } catch { return null; }
+}
+
+// Makes one node like another in place, so that focus, scrolling and what was opened stay.
+function become(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) {
+    old.replaceWith(document.importNode(fresh, true));
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value && name !== "open") old.setAttribute(name, value);
+  }
+  const [was, is] = [[...old.childNodes], [...fresh.childNodes]];
+  was.slice(is.length).forEach((node) => node.remove());
+  is.forEach((node, at) => was[at] ? become(was[at], node) : old.append(document.importNode(node, true)));
+}
