@@ -8,6 +8,7 @@ pub(crate) mod assets;
 pub(crate) mod frame;
 pub(crate) mod html;
 pub(crate) mod params;
+mod reconciliation;
 pub(crate) mod trouble;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
+use axum::routing::get;
 use chrono::{DateTime, Utc};
 
 use crate::config::Config;
@@ -63,4 +65,9 @@ impl Desk {
 /// All pages. Who may look is asked before.
 pub(crate) fn router() -> Router<Desk> {
     Router::new()
+        .route("/reconciliation", get(reconciliation::show))
+        .route(
+            "/reconciliation/{entry}/{day}",
+            get(reconciliation::show_day),
+        )
 }
