@@ -1,9 +1,10 @@
-//! What the worker costs: throughput, WAL, dead rows, claim time as history grows, and the price of consent, mapping and
+//! What the worker costs: throughput, WAL, dead rows, claim time as history grows, how fast pages open over much of it, and the price of consent, mapping and
 //! hashing. Against a private PostgreSQL and a sink on loopback that costs next to nothing.
 //!
 //! Numbers of one run on one machine: take ratios, not absolutes. Not a test; nothing fails because it is slow.
 
 mod claims;
+mod pages;
 mod pipeline;
 mod throughput;
 
@@ -26,6 +27,8 @@ pub struct Size {
     pub events: i64,
     /// Settled deliveries before each look at claim time, growing.
     pub histories: &'static [i64],
+    /// Deliveries behind the pages.
+    pub behind_pages: i64,
 }
 
 impl Size {
@@ -33,11 +36,13 @@ impl Size {
     pub const FULL: Size = Size {
         events: 20_000,
         histories: &[0, 100_000, 1_000_000],
+        behind_pages: 10_000_000,
     };
     /// A quick look.
     pub const QUICK: Size = Size {
         events: 2_000,
         histories: &[0, 20_000],
+        behind_pages: 40_000,
     };
 }
 
@@ -79,6 +84,7 @@ pub async fn run(size: Size, mut result: impl FnMut(Value)) -> anyhow::Result<()
         settled = history;
         result(claims::measure(&bench, history).await?);
     }
+    result(pages::measure(&bench, size.behind_pages).await?);
     bench.tear_down().await;
     Ok(())
 }
