@@ -34,7 +34,9 @@ pub mod worker;
 
 pub mod admin;
 pub mod db;
+pub mod digest;
 pub mod doctor;
+pub mod funnel;
 pub mod operations;
 pub mod pages;
 pub mod preview;

@@ -393,3 +393,16 @@ grant execute on function conversion_outbox.day_of, conversion_outbox.event_sign
 grant execute on function conversion_outbox.fold_tallies to conversion_outbox_worker;
 grant select on conversion_outbox.event_day, conversion_outbox.delivery_day, conversion_outbox.answer_hour
   to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
+
+create view conversion_outbox.queued_day as
+  select conversion_outbox.day_of(e.occurred_at) as day, e.event_name, n.name as destination, count(*) as events
+    from conversion_outbox.queue q
+    join conversion_outbox.event e using (event_no)
+   cross join conversion_outbox.live_destination n
+   where not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name)
+   group by 1, 2, 3;
+comment on view conversion_outbox.queued_day is 'Events in the queue that have no delivery yet at a destination that some worker serves, by the day (UTC) on which they occurred. As long as the queue.';
+
+-- Whoever shows pages with the worker's login shows the ids of events; the worker reads the table anyway.
+grant select on conversion_outbox.queued_day to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
+grant select on conversion_outbox.event_log to conversion_outbox_worker;

@@ -14,6 +14,7 @@ mod migrate;
 mod output;
 mod preview;
 mod privacy;
+mod report;
 mod run;
 mod runs;
 #[cfg(feature = "sandbox")]
@@ -76,6 +77,10 @@ enum Command {
     Preview(preview::Args),
     /// Show destinations, their backlog, holds and totals.
     Status(status::Args),
+    /// Report a day: what came, what arrived, where that differs from the source of truth, what broke, and what to do.
+    ///
+    /// For the morning: run it from a scheduler and send what it prints. Needs the role conversion_outbox_reader or more.
+    Report(report::Args),
     /// Commands about destinations.
     #[command(subcommand)]
     Destinations(destinations::Command),
@@ -144,6 +149,7 @@ impl Cli {
             }
             Command::Preview(args) => preview::run(&args, &file),
             Command::Status(args) => status::run(&args, &file),
+            Command::Report(args) => report::run(&args, &file),
             Command::Destinations(command) => destinations::run(command, &file),
             Command::DeadLetters(command) => dead_letters::run(command, &file),
             Command::Events(command) => events::run(command, &file),

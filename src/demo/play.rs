@@ -33,9 +33,10 @@ pub async fn play(ending: Ending, interrupted: impl Future<Output = ()>) -> anyh
     say(
         started,
         &format!(
-            "database {}   sandbox {}",
-            stage.database_url(),
-            stage.sandbox.url()
+            "pages {}   sandbox {}   database {}",
+            stage.pages(),
+            stage.sandbox.url(),
+            stage.database_url()
         ),
     );
 
@@ -61,11 +62,12 @@ pub async fn play(ending: Ending, interrupted: impl Future<Output = ()>) -> anyh
         println!("\n{}", summary.table());
     }
     eprintln!(
-        "Where to look next: README.md, \"First integration in five minutes\"; the sandbox's page; table conversion_outbox.delivery_log."
+        "Where to look next: README.md, \"First integration in five minutes\"; the pages; the sandbox's page; table conversion_outbox.delivery_log."
     );
     if ending.keep {
         eprintln!(
-            "Everything keeps running until Ctrl-C:\n  sandbox   {}\n  database  psql '{}'\n  worker    {}",
+            "Everything keeps running until Ctrl-C:\n  pages     {}\n  sandbox   {}\n  database  psql '{}'\n  worker    {}",
+            stage.pages(),
             stage.sandbox.url(),
             stage.database_url(),
             stage.config_path().display()

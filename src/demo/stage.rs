@@ -2,19 +2,23 @@
 //! would write. All on loopback, all gone at the end.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use chrono::Utc;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::outlets::{
     AD_ACCOUNT, CUSTOMER, DATASET, OLD_CUSTOMER, Outlet, RETRACTING_CUSTOMER, STREAM,
 };
 use super::worlds;
+use crate::admin;
 use crate::config::Config;
+use crate::config::admin::AdminConfig;
 use crate::config::database::DatabaseConfig;
 use crate::config::secret::SecretRef;
 use crate::db::connect::Database;
@@ -23,6 +27,7 @@ use crate::sandbox::folder::Folder;
 use crate::sandbox::google::sandbox_key_file;
 use crate::sandbox::postgres::{Options as PostgresOptions, Postgres};
 use crate::sandbox::{Account, Ledger, Options as SandboxOptions, Platform, Sandbox, TokenState};
+use crate::serve;
 use crate::telemetry::Relation;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -44,6 +49,8 @@ pub struct Stage {
     folder: Folder,
     workers: JoinSet<Result<(), worker::StartError>>,
     stop: watch::Sender<bool>,
+    pages: SocketAddr,
+    serving: JoinHandle<std::io::Result<()>>,
 }
 
 impl Stage {
@@ -69,6 +76,7 @@ impl Stage {
         let stage_config = folder.path().join("demo.toml");
         std::fs::write(&stage_config, configuration(folder.path(), &sandbox.url()))?;
         let (stop, stopped) = watch::channel(false);
+        let (pages, serving) = open_pages(&stage_config, stopped.clone()).await?;
         let mut stage = Stage {
             sandbox,
             database,
@@ -76,6 +84,8 @@ impl Stage {
             folder,
             workers: JoinSet::new(),
             stop,
+            pages,
+            serving,
         };
         stage.issue_token("first-token")?;
         let key = sandbox_key_file(&token_url(
@@ -126,6 +136,11 @@ impl Stage {
     /// The database as a login may be told to reach it.
     pub fn database_url(&self) -> String {
         self.postgres.url("postgres")
+    }
+
+    /// Where the worker's pages are.
+    pub fn pages(&self) -> String {
+        format!("http://{}/", self.pages)
     }
 
     /// The configuration that the workers run with.
@@ -251,9 +266,31 @@ impl Stage {
     pub async fn strike(mut self) {
         self.stop.send_replace(true);
         while self.workers.join_next().await.is_some() {}
+        drop(self.serving.await);
         self.sandbox.shutdown().await;
         drop(tokio::task::spawn_blocking(move || self.postgres.stop()).await);
     }
+}
+
+/// Serves the pages on a port of their own, as a worker's admin listener does, until told to stop.
+async fn open_pages(
+    path: &Path,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<(SocketAddr, JoinHandle<std::io::Result<()>>)> {
+    let config = Config::load(path, [])?;
+    let names: Vec<&str> = config
+        .destinations
+        .iter()
+        .map(|destination| destination.name.as_str())
+        .collect();
+    let metrics = Metrics::new(&names, &[]);
+    let router = admin::router(&AdminConfig::default(), &config, &metrics, Clock::default())?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let serving = tokio::spawn(serve::serve(listener, router, async move {
+        drop(stopped.wait_for(|&stop| stop).await);
+    }));
+    Ok((address, serving))
 }
 
 fn given(ledger: &Ledger, platform: Platform) -> u64 {

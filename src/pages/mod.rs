@@ -5,8 +5,12 @@
 //! write. They are served by the admin listener ([`crate::admin`]), which decides who may look.
 
 pub(crate) mod assets;
+pub(crate) mod charts;
+mod coverage;
+mod errors;
 pub(crate) mod frame;
 pub(crate) mod html;
+mod overview;
 pub(crate) mod params;
 mod reconciliation;
 pub(crate) mod trouble;
@@ -22,7 +26,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Config;
 use crate::db::connect::Database;
 use crate::worker::clock::Clock;
-use frame::{Frame, Sheet};
+use frame::{Frame, Page, Sheet};
 
 pub(crate) use crate::admin::answer::{failed, refused};
 
@@ -65,6 +69,9 @@ impl Desk {
 /// All pages. Who may look is asked before.
 pub(crate) fn router() -> Router<Desk> {
     Router::new()
+        .route(Page::Overview.path(), get(overview::page))
+        .route(Page::Coverage.path(), get(coverage::page))
+        .route(Page::Errors.path(), get(errors::page))
         .route("/reconciliation", get(reconciliation::show))
         .route(
             "/reconciliation/{entry}/{day}",

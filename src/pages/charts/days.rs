@@ -1,0 +1,173 @@
+//! Columns, one a day, each made of parts: what there was, and what became of it.
+
+use super::at;
+use crate::pages::html::{Markup, Tone, count, html, wide};
+
+/// Height of the highest column, in pixels.
+const HEIGHT: f64 = 120.0;
+
+/// One kind of part, the same in all columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) tone: Tone,
+}
+
+/// One column.
+#[derive(Clone, Debug)]
+pub(crate) struct Day {
+    pub(crate) label: String,
+    /// One for each part; those below nought count as none.
+    pub(crate) counts: Vec<i64>,
+}
+
+/// The columns with a legend, and the same as a table. `id` is this chart's own on the page.
+pub(crate) fn days(id: &str, what: &str, parts: &[Part], days: &[Day]) -> Markup {
+    let top = days.iter().map(total).fold(0.0, f64::max);
+    let total_of = |part: usize| -> i64 {
+        days.iter()
+            .filter_map(|day| day.counts.get(part))
+            .fold(0, |sum: i64, one| sum.saturating_add((*one).max(0)))
+    };
+    let room = 100.0 / days.len().max(1) as f64;
+    html! {
+        figure.days {
+            figcaption { (what) }
+            @if top > 0.0 {
+                svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id) "-title" } {
+                    title id={ (id) "-title" } { (what) ": " (words(days, parts)) }
+                    // What waits is hatched: it may still become anything.
+                    defs {
+                        pattern id={ (id) "-hatch" } width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                            rect.ground width="6" height="6" {}
+                            rect.stripe width="2.5" height="6" {}
+                        }
+                    }
+                    @for (place, day) in days.iter().enumerate() {
+                        g.day {
+                            title { (day.label) ": " (day_words(day, parts)) }
+                            rect.hover x={ (at(place as f64 * room)) "%" } y="0" width={ (at(room)) "%" } height=(HEIGHT) {}
+                            @for (part, y, height) in stack(day, top) {
+                                @let tone = parts.get(part).map_or(Tone::Calm, |part| part.tone);
+                                rect class={ "part " (tone.class()) } fill=[(tone == Tone::Warn).then(|| format!("url(#{id}-hatch)"))]
+                                    x={ (at((place as f64 + 0.12) * room)) "%" } y=(at(y))
+                                    width={ (at(room * 0.76)) "%" } height=(at(height)) {}
+                            }
+                        }
+                    }
+                }
+                p.ends aria-hidden="true" {
+                    @if let (Some(first), Some(last)) = (days.first(), days.last()) { span { (first.label) } span { (last.label) } }
+                }
+            } @else {
+                p.soft { "Nothing in this time." }
+            }
+            ul.legend {
+                @for (place, part) in parts.iter().enumerate() {
+                    li { span class={ "swatch " (part.tone.class()) } aria-hidden="true" {} (part.name) " " b { (count(total_of(place))) } }
+                }
+            }
+            details {
+                summary { "As a table" }
+                (wide(what, &table(parts, days)))
+            }
+        }
+    }
+}
+
+fn table(parts: &[Part], days: &[Day]) -> Markup {
+    html! {
+        table {
+            thead { tr { th scope="col" { "Day" } @for part in parts { th.number scope="col" { (part.name) } } } }
+            tbody {
+                @for day in days.iter().rev() {
+                    tr { th scope="row" { (day.label) } @for count_of in &day.counts { td.number { (count(*count_of)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn total(day: &Day) -> f64 {
+    day.counts.iter().map(|count| (*count).max(0) as f64).sum()
+}
+
+/// Part, distance from the top, height: from the ground up. What is there is seen, if only a pixel high.
+fn stack(day: &Day, top: f64) -> Vec<(usize, f64, f64)> {
+    let mut ground = HEIGHT;
+    let mut found = Vec::new();
+    for (part, count) in day
+        .counts
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count > 0)
+    {
+        let height = (*count as f64 / top * HEIGHT).max(1.0).min(ground);
+        ground -= height;
+        found.push((part, ground, height));
+    }
+    found
+}
+
+fn day_words(day: &Day, parts: &[Part]) -> String {
+    let parts: Vec<String> = parts
+        .iter()
+        .zip(&day.counts)
+        .filter(|(_, count)| **count > 0)
+        .map(|(part, number)| format!("{} {}", count(*number), part.name))
+        .collect();
+    match parts.is_empty() {
+        true => "nothing".to_owned(),
+        false => parts.join(", "),
+    }
+}
+
+fn words(days: &[Day], parts: &[Part]) -> String {
+    match days.iter().max_by(|a, b| total(a).total_cmp(&total(b))) {
+        Some(highest) => format!(
+            "most on {} with {}; all of them in the table below",
+            highest.label,
+            day_words(highest, parts)
+        ),
+        None => "nothing yet".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTS: [Part; 2] = [
+        Part {
+            name: "accepted",
+            tone: Tone::Good,
+        },
+        Part {
+            name: "waiting",
+            tone: Tone::Warn,
+        },
+    ];
+
+    #[test]
+    fn two_days_and_an_empty_one() {
+        let day = |label: &str, counts: [i64; 2]| Day {
+            label: label.to_owned(),
+            counts: counts.to_vec(),
+        };
+        let all = [
+            day("1 Nov", [10, 0]),
+            day("2 Nov", [0, 0]),
+            day("3 Nov", [1_000_000, 1]),
+        ];
+        insta::assert_snapshot!(days("d", "Deliveries", &PARTS, &all).into_string());
+    }
+
+    #[test]
+    fn no_days_are_no_picture() {
+        let page = days("d", "Deliveries", &PARTS, &[]).into_string();
+        assert!(
+            page.contains("Nothing in this time") && !page.contains("<svg"),
+            "{page}"
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! Errors: what tries end with where they do not end well, over time; what to do about each kind; and a few events of it.
+
+mod advice;
+mod kinds;
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use tokio_postgres::types::Type;
+
+use super::Desk;
+use super::charts::heat::count_cell;
+use super::frame::{Page, Sheet};
+use super::html::{Markup, address, badge, choice, count, html, name, percent, time, wide};
+use super::params::{Params, Period};
+use super::trouble::Trouble;
+use kinds::{Columns, Error, Kind};
+
+const ERRORS: &str = include_str!("../../../sql/pages/errors.sql");
+const SAMPLES: &str = include_str!("../../../sql/pages/error_samples.sql");
+const NAMES: &str = include_str!("../../../sql/pages/destination_names.sql");
+
+/// More kinds than this are not shown.
+const KINDS_MAX: usize = 60;
+
+/// `GET /errors?days=1|7|30&destination=…`.
+pub(super) async fn page(State(desk): State<Desk>, params: Params) -> Result<Response, Trouble> {
+    let [days, destination] = params.only(["days", "destination"])?;
+    let period = Period::read(days.as_deref())?;
+    let view = View::read(&desk, period, destination).await?;
+    let sheet = Sheet::live(Page::Errors, view.body());
+    Ok(desk.show(StatusCode::OK, &sheet).into_response())
+}
+
+struct View {
+    period: Period,
+    destination: Option<String>,
+    names: Vec<String>,
+    columns: Columns,
+    /// The most frequent first.
+    errors: Vec<Error>,
+    /// All tries by destination, good and bad.
+    tries: BTreeMap<String, i64>,
+}
+
+impl View {
+    async fn read(
+        desk: &Desk,
+        period: Period,
+        destination: Option<String>,
+    ) -> Result<View, Trouble> {
+        let columns = Columns::up_to(desk.now(), period);
+        let names = desk.database.query(NAMES, &[]);
+        let params = [
+            (&columns.first as _, Type::TIMESTAMPTZ),
+            (&destination as _, Type::TEXT),
+        ];
+        let answers = desk.database.query(ERRORS, &params);
+        let samples = desk.database.query(SAMPLES, &params);
+        let (names, answers, samples) = futures::try_join!(names, answers, samples)?;
+        let names: Vec<String> = names
+            .iter()
+            .map(|row| row.try_get("name"))
+            .collect::<Result<_, _>>()?;
+        if let Some(unknown) = destination.as_ref().filter(|name| !names.contains(name)) {
+            return Err(Trouble::Asked(format!(
+                "no worker has registered a destination {unknown:?}: choose one of the list"
+            )));
+        }
+        let mut errors: BTreeMap<Kind, Error> = BTreeMap::new();
+        let mut tries = BTreeMap::new();
+        for row in &answers {
+            let answered: i64 = row.try_get("answers")?;
+            let of: String = row.try_get("destination")?;
+            let Some(outcome) = row.try_get::<_, Option<String>>("outcome")? else {
+                tries.insert(of, answered);
+                continue;
+            };
+            let kind = Kind {
+                destination: of,
+                outcome,
+                response_code: row.try_get("response_code")?,
+                error_code: row.try_get("error_code")?,
+            };
+            let hour: DateTime<Utc> = row.try_get("hour")?;
+            errors
+                .entry(kind.clone())
+                .or_insert_with(|| Error::new(kind, &columns))
+                .add(&columns, hour, answered);
+        }
+        let mut errors: Vec<Error> = errors.into_values().collect();
+        for row in &samples {
+            let (of, response_code, error_code): (&str, Option<i16>, Option<&str>) = (
+                row.try_get("destination")?,
+                row.try_get("response_code")?,
+                row.try_get("error_code")?,
+            );
+            for error in errors
+                .iter_mut()
+                .filter(|error| error.kind.is_of(of, response_code, error_code))
+            {
+                error
+                    .samples
+                    .push((row.try_get("event_id")?, row.try_get("event_name")?));
+            }
+        }
+        errors.sort_by_key(|error| (std::cmp::Reverse(error.total), error.kind.clone()));
+        Ok(View {
+            period,
+            destination,
+            names,
+            columns,
+            errors,
+            tries,
+        })
+    }
+
+    fn body(&self) -> Markup {
+        html! {
+            (self.lead())
+            (self.filter())
+            @if !self.errors.is_empty() {
+                section aria-labelledby="over-time" {
+                    h2 id="over-time" { "Over time" }
+                    (self.over_time())
+                }
+                section aria-labelledby="what-to-do" {
+                    h2 id="what-to-do" { "What to do" }
+                    ul.plain { @for error in self.errors.iter().take(KINDS_MAX) { li { (self.what_to_do(error)) } } }
+                }
+            }
+        }
+    }
+
+    fn lead(&self) -> Markup {
+        let failed: i64 = self.errors.iter().map(|error| error.total).sum();
+        let tries: i64 = self.tries.values().sum();
+        let period = match self.period {
+            Period::Day => "the last 24 hours".to_owned(),
+            period => format!("the last {}", period.words()),
+        };
+        html! {
+            @match (failed, tries) {
+                (_, 0) => {
+                    p.lead { "Nothing was sent in " (period) "." }
+                    p.soft { "So nothing failed. Errors are here as soon as a platform answers with one." }
+                }
+                (0, _) => {
+                    p.lead.good { "All is well: each of " (count(tries)) " tries in " (period) " ended well." }
+                }
+                _ => {
+                    p.lead { (percent(failed, tries)) " of the tries in " (period) " did not end well." }
+                    p.soft { (count(failed)) " of " (count(tries)) ". Most are repeated by the worker itself: what needs a person is a dead letter or a held destination." }
+                }
+            }
+        }
+    }
+
+    fn filter(&self) -> Markup {
+        let periods: Vec<(String, String)> = Period::ALL
+            .map(|period| {
+                (
+                    period.days().to_string(),
+                    if period == Period::Day {
+                        "24 hours"
+                    } else {
+                        period.words()
+                    }
+                    .to_owned(),
+                )
+            })
+            .to_vec();
+        let mut destinations = vec![(String::new(), "all destinations".to_owned())];
+        destinations.extend(self.names.iter().map(|name| (name.clone(), name.clone())));
+        html! {
+            form.filter method="get" action=(Page::Errors.path()) {
+                (choice("days", "Time", &periods, &self.period.days().to_string()))
+                (choice("destination", "Destination", &destinations, self.destination.as_deref().unwrap_or_default()))
+                button type="submit" { "Show" }
+            }
+        }
+    }
+
+    fn over_time(&self) -> Markup {
+        let highest = self
+            .errors
+            .iter()
+            .flat_map(|error| error.counts.iter().copied())
+            .max()
+            .unwrap_or(0);
+        let rest = self.errors.len().saturating_sub(KINDS_MAX);
+        wide(
+            "Errors over time",
+            &html! {
+                table.heatmap {
+                    caption { "Tries that did not end well, by the time they were made" }
+                    thead { tr {
+                        th scope="col" { "Destination and answer" }
+                        th.number scope="col" { "All" }
+                        @for label in self.columns.labels() { th.number scope="col" { (label) } }
+                    } }
+                    tbody {
+                        @for (place, error) in self.errors.iter().take(KINDS_MAX).enumerate() {
+                            tr {
+                                th scope="row" { a href={ "#kind-" (place) } { (name(&error.kind.destination)) " " (error.kind.code()) } }
+                                td.number { b { (count(error.total)) } }
+                                @for number in &error.counts { (count_cell(*number, highest)) }
+                            }
+                        }
+                    }
+                    @if rest > 0 { tfoot { tr { td colspan=(self.columns.number + 2) { "and " (count(rest as i64)) " rarer kinds: choose a destination" } } } }
+                }
+            },
+        )
+    }
+
+    fn what_to_do(&self, error: &Error) -> Markup {
+        let place = self
+            .errors
+            .iter()
+            .position(|one| one.kind == error.kind)
+            .unwrap_or_default();
+        let tries = self
+            .tries
+            .get(&error.kind.destination)
+            .copied()
+            .unwrap_or(0);
+        let (tone, word) = advice::word(&error.kind.outcome);
+        html! {
+            article.card id={ "kind-" (place) } {
+                div.title { h3 { (name(&error.kind.destination)) " " (error.kind.code()) } (badge(tone, word)) }
+                p {
+                    (count(error.total)) " tries, " (percent(error.total, tries)) " of all at this destination; last in the hour of " (time(error.last)) "."
+                }
+                p { (advice::advice(&error.kind)) }
+                @if error.samples.is_empty() {
+                    p.soft { "None of the latest tries is of this kind." }
+                } @else {
+                    p { "Latest: " @for (place, (event_id, event)) in error.samples.iter().enumerate() {
+                        @if place > 0 { ", " }
+                        a href={ "/events/" (path_part(event_id)) } { (name(event)) " " span.code { (short(event_id)) } }
+                    } }
+                }
+                @if advice::may_be_dead(&error.kind.outcome) {
+                    p { a href=(address(Page::DeadLetters.path(), &[("destination", &error.kind.destination)])) { "Dead letters of " (name(&error.kind.destination)) } }
+                }
+            }
+        }
+    }
+}
+
+/// An event id as one part of a path.
+fn path_part(text: &str) -> String {
+    let mut url = url::Url::parse("http://localhost").expect("an address");
+    url.path_segments_mut().expect("it has a path").push(text);
+    url.path().trim_start_matches('/').to_owned()
+}
+
+fn short(text: &str) -> String {
+    match text.chars().count() {
+        0..=24 => text.to_owned(),
+        _ => format!("{}…", text.chars().take(20).collect::<String>()),
+    }
+}
+
+/// The whole hour that this moment lies in.
+fn hour_of(now: DateTime<Utc>) -> DateTime<Utc> {
+    now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_stays_one_part_of_the_path() {
+        assert_eq!(path_part("order-1"), "order-1");
+        assert_eq!(path_part("a/b?c#d\"<>"), "a%2Fb%3Fc%23d%22%3C%3E");
+    }
+}
