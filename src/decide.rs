@@ -170,6 +170,14 @@ pub fn expires_at(
     Some(own.map_or(of_platform, |own| own.min(of_platform)))
 }
 
+/// How old an event may be when a destination is told, where it does not adjust another.
+pub fn age_max(destination: &DestinationConfig, action_source: Option<&str>) -> Duration {
+    let of_platform = destination.settings.age_max(action_source, false);
+    destination
+        .age_max
+        .map_or(of_platform, |own| own.min(of_platform))
+}
+
 /// One event on its way to one destination, under the platform's name for it.
 struct Case<'a> {
     /// The event as it is told: a reversal knows what it takes back, and of whom.

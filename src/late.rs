@@ -46,8 +46,6 @@ pub struct Moved {
     pub event_id: String,
     /// The application's name for it.
     pub event_name: String,
-    /// When it was written.
-    pub recorded_at: DateTime<Utc>,
 }
 
 /// What a late answer makes of a request and its deliveries.
@@ -154,7 +152,6 @@ pub async fn settle(
             Ok(Moved {
                 event_id: row.try_get("event_id")?,
                 event_name: row.try_get("event_name")?,
-                recorded_at: row.try_get("recorded_at")?,
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()

@@ -5,10 +5,11 @@
 
 mod assertion;
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
 
 use crate::config::oauth::{Grant, OAuth};
@@ -26,11 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A token whose answer names no lifetime is taken for one of this many seconds.
 const LIFETIME: i64 = 3600;
 
+/// More than this many seconds nobody means: ten years.
+const LEFT_MAX: i64 = 10 * 365 * 86_400;
+
 /// Gives access tokens of one credential.
 #[derive(Debug)]
 pub struct TokenSource {
     oauth: OAuth,
     kept: Mutex<Option<Kept>>,
+    /// When what tokens are asked for with ends, as far as the endpoint said.
+    ends_at: std::sync::Mutex<Option<DateTime<Utc>>>,
 }
 
 #[derive(Debug)]
@@ -77,6 +83,14 @@ pub enum TokenError {
 struct Granted {
     access_token: String,
     expires_in: Option<i64>,
+    /// Google says so of a refresh token that ends by itself (`developers.google.com/identity/protocols/oauth2/web-server`).
+    #[serde(default, deserialize_with = "seconds_or_none")]
+    refresh_token_expires_in: Option<i64>,
+}
+
+/// What an endpoint says beside the token must not cost the token.
+fn seconds_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(serde_json::Value::deserialize(deserializer)?.as_i64())
 }
 
 #[derive(Deserialize)]
@@ -95,6 +109,7 @@ impl TokenSource {
         TokenSource {
             oauth,
             kept: Mutex::default(),
+            ends_at: std::sync::Mutex::default(),
         }
     }
 
@@ -114,6 +129,9 @@ impl TokenSource {
         }
         let granted = self.ask(&secrets, sender, now).await?;
         let lifetime = TimeDelta::seconds(granted.expires_in.unwrap_or(LIFETIME).clamp(0, 86_400));
+        *self.ends_at() = granted
+            .refresh_token_expires_in
+            .map(|left| now + TimeDelta::seconds(left.clamp(0, LEFT_MAX)));
         let token = Secret::new(granted.access_token);
         *kept = Some(Kept {
             token: token.clone(),
@@ -135,6 +153,16 @@ impl TokenSource {
         {
             *kept = None;
         }
+    }
+
+    /// When the refresh token ends, as far as the endpoint has said with its last answer. The tokens that it gives end much
+    /// sooner, and are renewed without anybody's help.
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        *self.ends_at()
+    }
+
+    fn ends_at(&self) -> std::sync::MutexGuard<'_, Option<DateTime<Utc>>> {
+        self.ends_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fingerprint of the credential as it lies there now.

@@ -406,3 +406,51 @@ comment on view conversion_outbox.queued_day is 'Events in the queue that have n
 -- Whoever shows pages with the worker's login shows the ids of events; the worker reads the table anyway.
 grant select on conversion_outbox.queued_day to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
 grant select on conversion_outbox.event_log to conversion_outbox_worker;
+
+-- --- repeats, for metrics ---
+
+-- A repeat is counted by the worker that takes it, so that the counters of all workers add up to the truth. As with the news
+-- above, the application's transaction adds a row of its own and waits for nobody.
+create table conversion_outbox.repeat_news (
+  duplicates bigint not null,
+  conflicts  bigint not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+comment on table conversion_outbox.repeat_news is 'Repeats of events that no worker has counted yet (table repeat has them for ever).';
+
+create function conversion_outbox.tell_repeat() returns trigger
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+begin
+  insert into conversion_outbox.repeat_news (duplicates, conflicts)
+  values (new.duplicates - coalesce(old.duplicates, 0), new.conflicts - coalesce(old.conflicts, 0));
+  return null;
+end
+$$;
+comment on function conversion_outbox.tell_repeat is 'Tells workers of a repeat.';
+create trigger tell_repeat after insert or update of duplicates, conflicts on conversion_outbox.repeat
+  for each row execute function conversion_outbox.tell_repeat();
+
+create function conversion_outbox.take_repeats(batch integer, out duplicates bigint, out conflicts bigint, out is_more boolean)
+language plpgsql security definer
+set search_path = conversion_outbox, pg_temp
+as $$
+declare
+  taken bigint;
+begin
+  if batch is null or batch not between 1 and 100000 then
+    raise exception using errcode = 'OB024', message = 'take_repeats: batch must be 1 to 100000', hint = 'Leave this call to the worker.';
+  end if;
+  with gone as (
+    delete from conversion_outbox.repeat_news n
+     where n.ctid = any (array(select w.ctid from conversion_outbox.repeat_news w limit batch for update skip locked))
+    returning n.duplicates, n.conflicts)
+  select coalesce(sum(gone.duplicates), 0), coalesce(sum(gone.conflicts), 0), count(*) into duplicates, conflicts, taken from gone;
+  is_more := taken = batch;
+end
+$$;
+comment on function conversion_outbox.take_repeats is 'Gives up to so many repeats to whoever asks first, and to nobody else.';
+
+revoke all on conversion_outbox.repeat_news from public;
+revoke all on function conversion_outbox.tell_repeat, conversion_outbox.take_repeats from public;
+grant execute on function conversion_outbox.take_repeats to conversion_outbox_worker;

@@ -15,7 +15,7 @@ needed (name, privileges) as (values
   ('reconciliation_destination', 'select'), ('reconciliation_gap', 'select')),
 needed_function (name) as (values
   ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data'),
-  ('fold_tallies'), ('day_of'), ('event_signals'),
+  ('fold_tallies'), ('take_repeats'), ('day_of'), ('event_signals'),
   ('claim_reconciliation'), ('finish_reconciliation'), ('store_reconciliation'), ('store_platform_reports'), ('forget_gaps')),
 never (name, privileges) as (values
   ('event', 'update, delete, truncate'), ('delivery', 'delete, truncate'), ('attempt', 'update, delete, truncate'),

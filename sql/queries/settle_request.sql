@@ -51,5 +51,5 @@ counted as (
   on conflict (destination, state, slot) do update
     set total = t.total + excluded.total, retried = t.retried + excluded.retried
 )
-select m.event_no, e.event_id, e.event_name, e.recorded_at, m.tries
+select m.event_no, e.event_id, e.event_name, m.tries
   from moved m join conversion_outbox.event e using (event_no)

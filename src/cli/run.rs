@@ -34,6 +34,12 @@ const EVENT_NAMES: [&str; 9] = [
     "deal_won",
 ];
 
+/// The revision of the source, where the build was told.
+const REVISION: &str = match option_env!("CONVERSION_OUTBOX_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
+
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = metrics(&config);
     let settings = config.telemetry.settings(instance_id());
@@ -47,6 +53,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: &Config, metrics: &Metrics) -> anyhow::Result<()> {
     let database = Database::open(&config.database)?;
     let version = migrate::check(&database).await?;
+    metrics.build_info(REVISION, version);
     let health = Health::default();
     health.database_reachable(true);
     health.schema_supported(true);

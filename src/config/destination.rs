@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use url::Url;
 
 use super::mapping::{Mapping, check_names};
@@ -37,6 +38,8 @@ pub struct DestinationConfig {
     pub fields: BTreeSet<Kind>,
     /// What to do after an answer that never came. `None` leaves it to the platform's deduplication.
     pub on_ambiguous: Option<OnAmbiguous>,
+    /// The day on which its credential ends, where its maker says so and no answer does.
+    pub credential_expires: Option<NaiveDate>,
     /// Events in one request.
     pub batch_size: u32,
     /// Requests under way at once.
@@ -130,6 +133,14 @@ impl DestinationConfig {
                     ("uncertain", OnAmbiguous::Uncertain),
                 ],
             ),
+            credential_expires: reader
+                .text_where(
+                    "credential_expires",
+                    |text| text.parse::<NaiveDate>().is_ok(),
+                    "must be a day",
+                    "write it as \"2027-01-31\", in quotes, or leave it out",
+                )
+                .and_then(|text| text.parse().ok()),
             batch_size: reader
                 .integer("batch_size", 1..=size.max)
                 .unwrap_or(size.default),

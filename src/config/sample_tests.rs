@@ -67,6 +67,7 @@ fn the_documented_defaults_are_the_defaults() {
         "events",
         "routes",
         "shared_conversions",
+        "credential_expires",
         "on_ambiguous",
         "allow_test_event_code",
         "login_account",

@@ -32,6 +32,11 @@ impl RowContext {
         self.0.trace_id().to_bytes()
     }
 
+    /// Whether somebody keeps that trace.
+    pub fn is_sampled(&self) -> bool {
+        self.0.is_sampled()
+    }
+
     /// For a link.
     pub(super) fn span_context(&self) -> SpanContext {
         self.0.clone()

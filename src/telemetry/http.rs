@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -22,6 +22,9 @@ use crate::serve;
 
 /// The OpenMetrics text format, version 1.0.0 (`prometheus.io/docs/specs/om/open_metrics_spec`).
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Prometheus' text format (`prometheus.io/docs/instrumenting/exposition_formats`).
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves until `shutdown` completes and open requests are answered.
 pub async fn serve(
@@ -71,8 +74,38 @@ fn answer(checked: Result<(), &'static str>) -> (StatusCode, String) {
     }
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, OPENMETRICS)], metrics.render())
+/// OpenMetrics for whoever names it, Prometheus' older format for everybody else: only the first may carry exemplars.
+async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
+    if takes_openmetrics(&headers) {
+        (
+            [(CONTENT_TYPE, OPENMETRICS), (VARY, "accept")],
+            metrics.render(),
+        )
+    } else {
+        (
+            [(CONTENT_TYPE, PLAIN), (VARY, "accept")],
+            metrics.render_plain(),
+        )
+    }
+}
+
+/// Whether `Accept` names the format, without refusing it (`q=0`). Prometheus names first what it likes best.
+fn takes_openmetrics(headers: &HeaderMap) -> bool {
+    let accepts = headers.get_all(ACCEPT).iter();
+    accepts
+        .filter_map(|accept| accept.to_str().ok())
+        .flat_map(|accept| accept.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_named = parts
+                .next()
+                .is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
+            let is_refused = |part: &str| {
+                part.strip_prefix("q=")
+                    .is_some_and(|weight| weight.parse() == Ok(0.0))
+            };
+            is_named && !parts.any(is_refused)
+        })
 }
 
 fn reachable(address: SocketAddr) -> SocketAddr {
@@ -142,14 +175,13 @@ mod tests {
         assert_eq!(asked(address, Probe::Ready).await.unwrap().0, 200);
     }
 
-    #[tokio::test]
-    async fn metrics_are_openmetrics() {
-        let (address, _stop) = listen(&Health::default(), &Metrics::new(&[], &[])).await;
-        let text = tokio::task::spawn_blocking(move || {
+    /// Head and body of a scrape with this `Accept`.
+    async fn scraped(address: SocketAddr, accept: &'static str) -> String {
+        tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             write!(
                 stream,
-                "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                "GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}Connection: close\r\n\r\n"
             )
             .unwrap();
             let mut text = String::new();
@@ -157,9 +189,46 @@ mod tests {
             text
         })
         .await
-        .unwrap();
-        assert!(text.contains(OPENMETRICS), "{text}");
-        assert!(text.ends_with("# EOF\n"), "{text}");
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_scrape_gets_the_format_that_it_names() {
+        let metrics = Metrics::new(&["meta"], &[]);
+        let meta = metrics.destination("meta").unwrap();
+        meta.taken(Duration::from_secs(1), Some([7; 16]));
+        let (address, _stop) = listen(&Health::default(), &metrics).await;
+        // As Prometheus 2 and 3 ask.
+        for accept in [
+            "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n",
+            "Accept: text/plain;q=0.5\r\naccept: Application/OpenMetrics-Text\r\n",
+        ] {
+            let text = scraped(address, accept).await;
+            assert!(
+                text.contains(&format!("content-type: {OPENMETRICS}\r\n")),
+                "{text}"
+            );
+            assert!(
+                text.ends_with("\n# EOF\n") && text.contains("trace_id"),
+                "{text}"
+            );
+        }
+        for accept in [
+            "",
+            "Accept: */*\r\n",
+            "Accept: text/plain;version=0.0.4\r\n",
+            "Accept: application/openmetrics-text;q=0, text/plain\r\n",
+        ] {
+            let text = scraped(address, accept).await;
+            assert!(
+                text.contains(&format!("content-type: {PLAIN}\r\n")),
+                "{text}"
+            );
+            assert!(
+                !text.contains("# EOF") && !text.contains("trace_id"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

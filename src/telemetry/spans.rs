@@ -183,13 +183,16 @@ pub fn settle_failed(span: &Span, sqlstate: Option<&str>) {
 /// The trace to write beside the attempt: that of `span` if it is exported, else that of the row, else none.
 /// Starts the span, so its parent and links must be set.
 pub fn trace_id(span: &Span, row: Option<&RowContext>) -> Option<TraceId> {
-    if !span.is_disabled() {
-        let context = span_context(span);
-        if context.is_sampled() {
-            return Some(context.trace_id().to_bytes());
-        }
+    sampled_trace(span).or_else(|| row.map(RowContext::trace_id))
+}
+
+/// The trace of `span` if it is exported. Starts the span, so its parent and links must be set.
+pub fn sampled_trace(span: &Span) -> Option<TraceId> {
+    if span.is_disabled() {
+        return None;
     }
-    row.map(RowContext::trace_id)
+    let context = span_context(span);
+    context.is_sampled().then(|| context.trace_id().to_bytes())
 }
 
 fn span_context(span: &Span) -> SpanContext {

@@ -25,6 +25,20 @@ fn a_token_is_read_with_its_lifetime() {
     );
 }
 
+/// What Google says while the consent screen is being tested: seven days. Nonsense costs the number, not the token.
+#[test]
+fn a_refresh_token_that_ends_says_so() {
+    let left = |left: &str| {
+        let body = format!(r#"{{"access_token":"ya29.x","refresh_token_expires_in":{left}}}"#);
+        read(200, &body).expect("a token").refresh_token_expires_in
+    };
+    assert_eq!(left("604799"), Some(604_799));
+    assert_eq!(
+        (left("\"soon\""), left("null"), left("-1.5")),
+        (None, None, None)
+    );
+}
+
 #[test]
 fn a_token_is_renewed_early_and_never_for_every_request() {
     for (lifetime, used) in [(3600, 3375), (600, 375), (450, 225), (200, 100), (0, 0)] {

@@ -257,6 +257,11 @@ async fn fan_out(
         if let (Ok(event), 1) = (&claimed.event, claimed.ticket.claim_no) {
             shared.metrics.covered(&event.event_name, &coverage(event));
         }
+        if claimed.lost_at.is_some() {
+            // The lost worker had settled these: they are not delivered again.
+            let done = claimed.done.len() as u64;
+            shared.metrics.duplicates("dispatch", done);
+        }
         let seen = Arc::new(Seen::by(claimed));
         for lane in open {
             hand_to(lane, claimed, &seen, shared).await;

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
+
 use super::Shared;
 use crate::config::reach::Reach;
 use crate::config::secret::{CredentialSource, SecretError};
@@ -59,6 +61,14 @@ impl Credential {
                 source.forget(&token.secret).await;
                 true
             }
+        }
+    }
+
+    /// When the part of it ends that a person must replace, as far as an answer has said.
+    pub(super) fn expires_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Credential::Lying(_) => None,
+            Credential::Exchanged(source) => source.expires_at(),
         }
     }
 

@@ -181,7 +181,9 @@ async fn once(
     let status = reply.as_ref().ok().map(|reply| reply.status);
     let error_type = reply.as_ref().err().map(|error| error.as_str());
     spans::answered(&span, status, error_type);
-    lane.metrics.answered(&host, status, error_type, took);
+    let trace = spans::sampled_trace(&span);
+    lane.metrics
+        .answered(&host, status, error_type, took, trace);
     reply
 }
 
@@ -238,6 +240,7 @@ pub(super) fn report_notice(lane: &Lane, notice: Notice, code: Option<&str>) {
             "the platform cannot read the form of the request: this is a defect, please report it with the delivery's error_code"
         }
     };
+    lane.metrics.noticed(notice.as_str());
     tracing::warn!(
         destination = lane.destination.name,
         notice = notice.as_str(),

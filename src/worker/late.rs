@@ -236,11 +236,12 @@ fn tell(
     }
     for one in moved {
         if becomes.state != State::Pending && becomes.state != State::Sent {
-            let latency = (becomes.state == State::Accepted)
-                .then(|| (shared.clock.now() - one.recorded_at).to_std().ok())
-                .flatten();
+            // When it was taken is known since it was sent.
             lane.metrics
-                .settled(&one.event_name, becomes.state.as_str(), latency);
+                .settled(&one.event_name, becomes.state.as_str());
+            if becomes.reason == Some(crate::outcome::Reason::Duplicate) {
+                shared.metrics.duplicates("platform", 1);
+            }
         }
         if becomes.state == State::Rejected {
             tracing::warn!(

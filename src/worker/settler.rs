@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
@@ -14,10 +15,14 @@ use super::Shared;
 use super::patience::Patience;
 use crate::claim::Ticket;
 use crate::db::error::DatabaseError;
-use crate::outcome::State;
+use crate::outcome::{Reason, State};
 use crate::settle::{self, Settlement};
+use crate::telemetry::context::{RowContext, TraceId};
 use crate::telemetry::health::Part;
 use crate::telemetry::spans;
+
+/// With nothing to write for so long, the settler shows that it could.
+const IDLE: Duration = Duration::from_secs(15);
 
 /// What the other tasks report.
 #[derive(Debug)]
@@ -60,9 +65,13 @@ pub(super) async fn run(
     let mut book = Book::default();
     let mut is_open = true;
     while is_open {
-        match messages.recv().await {
-            Some(message) => book.enter(message),
-            None => break,
+        match tokio::time::timeout(IDLE, messages.recv()).await {
+            Ok(Some(message)) => book.enter(message),
+            Ok(None) => break,
+            Err(_) => {
+                beat(&shared).await;
+                continue;
+            }
         }
         let full_at = Instant::now() + shared.worker.flush;
         while book.results.len() < shared.worker.flush_rows as usize {
@@ -159,6 +168,7 @@ impl Book {
                     shared.is_behind.store(false, Ordering::Relaxed);
                     shared.metrics.unwritten(0);
                     shared.works(Part::Results);
+                    shared.metrics.reached("settled", SystemTime::now());
                     return self.wrote(shared, &written);
                 }
                 Err(error) => error,
@@ -280,37 +290,24 @@ fn report_unwritable(result: &Settlement, error: &DatabaseError) {
     );
 }
 
+/// The statement that writes results, with none: whether it would go through.
+async fn beat(shared: &Shared) {
+    match settle::settle(&shared.database, &[], &[], shared.slot).await {
+        Ok(_) => shared.metrics.reached("settled", SystemTime::now()),
+        Err(error) => tracing::debug!(%error, "results could not be written if there were any"),
+    }
+}
+
 /// Counts and logs one written result. Returns whether it was written at all.
 fn tell(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) -> bool {
     if !is_among(written, result) {
         return false;
     }
+    count(shared, result);
     if result.state == State::Pending {
         return true;
     }
     let event = result.event.as_deref();
-    let event_name = event.map_or("other", |event| &event.event_name);
-    if let Some(metrics) = shared.metrics.destination(&result.destination) {
-        let has_left = matches!(result.state, State::Accepted | State::Sent);
-        let latency = event
-            .filter(|_| has_left)
-            .and_then(|event| (shared.clock.now() - event.recorded_at).to_std().ok());
-        metrics.settled(event_name, result.state.as_str(), latency);
-        match (result.state, result.reason) {
-            (State::Suppressed, Some(reason)) => metrics.suppressed(reason.as_str()),
-            (
-                State::Skipped,
-                Some(
-                    reason @ (crate::outcome::Reason::NoIdentifier
-                    | crate::outcome::Reason::FilteredByRoute),
-                ),
-            ) => {
-                metrics.suppressed(reason.as_str());
-            }
-            (State::Sent, _) => metrics.unverified_accepts(1),
-            _ => {}
-        }
-    }
     if matches!(
         result.state,
         State::Rejected | State::Uncertain | State::Exhausted
@@ -336,4 +333,51 @@ fn tell(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) 
         );
     }
     true
+}
+
+/// Counts one written result.
+fn count(shared: &Shared, result: &Settlement) {
+    let Some(metrics) = shared.metrics.destination(&result.destination) else {
+        return;
+    };
+    let made = i64::try_from(result.log.len()).unwrap_or(i64::MAX);
+    let is_first_among_them = made > 0 && i64::from(result.tries) == made;
+    let again = made - i64::from(is_first_among_them);
+    metrics.retried(u64::try_from(again).unwrap_or(0));
+    if result.state == State::Pending {
+        return;
+    }
+    let event = result.event.as_deref();
+    let event_name = event.map_or("other", |event| &event.event_name);
+    metrics.settled(event_name, result.state.as_str());
+    match result.state {
+        State::Accepted | State::Sent => {
+            let latency = event.zip(result.log.last()).and_then(|(event, last)| {
+                let took = chrono::TimeDelta::milliseconds(last.duration_ms.into());
+                (last.tried_at + took - event.recorded_at).to_std().ok()
+            });
+            if let Some(latency) = latency {
+                metrics.taken(latency, sampled_trace(result));
+            }
+            if result.state == State::Sent {
+                metrics.unverified_accepts(1);
+            }
+            if result.reason == Some(Reason::Duplicate) {
+                shared.metrics.duplicates("platform", 1);
+            }
+        }
+        State::Suppressed | State::Skipped | State::Expired => {
+            metrics.suppressed(result.reason.map_or("other", Reason::as_str));
+        }
+        _ => {}
+    }
+}
+
+/// The trace of the last try, if somebody keeps it: the try's own, or the application's.
+fn sampled_trace(result: &Settlement) -> Option<TraceId> {
+    let trace = result.log.last()?.trace_id?;
+    let event = result.event.as_deref()?;
+    let row = RowContext::parse(event.traceparent.as_deref(), event.tracestate.as_deref());
+    let is_dropped = |row: &RowContext| row.trace_id() == trace && !row.is_sampled();
+    row.is_none_or(|row| !is_dropped(&row)).then_some(trace)
 }

@@ -1,6 +1,7 @@
 //! Everything that needs a database or a process. One binary, so that the library is linked once.
 
 mod admin;
+mod backlog;
 mod by_hand;
 mod catalog;
 mod claim;

@@ -108,6 +108,12 @@ impl Process {
     pub(crate) async fn metrics(&self) -> String {
         ask(self.port, "GET /metrics", &[]).await
     }
+
+    /// The same as OpenMetrics.
+    pub(crate) async fn openmetrics(&self) -> String {
+        let accept = "Accept: application/openmetrics-text; version=1.0.0";
+        ask(self.port, "GET /metrics", &[accept]).await
+    }
 }
 
 /// A whole answer, head and body, of a listener on this machine.

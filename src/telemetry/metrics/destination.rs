@@ -1,40 +1,44 @@
 //! The metrics of one destination, resolved once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 
-use super::families::{Count, Families, Histograms, Seconds};
-use super::words::{self, Closed, Labels};
-use super::{named, with_other};
+use super::families::{Count, Families, Seconds, exemplar};
+use super::requests::Requests;
+use super::words::{self, Closed, Labels, OTHER};
+use super::{named, since_epoch, with_other};
+use crate::telemetry::context::TraceId;
 
 /// What happened at one destination. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct DestinationMetrics(Arc<Handles>);
 
-/// What the database says is not yet final for one destination.
+/// What the database says is not yet final for one destination. Each delivery is in one of the first five.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backlog {
-    /// Due now at the first try.
+    /// Due now, and never tried.
     pub due: u64,
     /// Tried before, due now or at a later time.
     pub retry: u64,
-    /// Waiting for the event they depend on.
+    /// Never tried and due later: it waits for another event, for its time, or for a worker that serves it.
     pub waiting: u64,
     /// Leased by a worker.
     pub leased: u64,
-    /// Due, but their destination or rule is held.
+    /// Their destination or rule is held.
     pub held: u64,
     /// Age of the longest due delivery in seconds, 0 when none.
     pub oldest_due_age: f64,
     /// Age of the oldest event not yet final in seconds, 0 when none.
     pub oldest_open_age: f64,
-    /// Deliveries that the platform will refuse as too old within 24 hours.
+    /// Deliveries that are too old for the destination within 24 hours.
     pub expiring: u64,
+    /// Conversion actions or rules that are held.
+    pub held_rules: u64,
 }
 
 /// Requests on their way; no longer when dropped.
@@ -52,16 +56,22 @@ struct Handles {
     suppressed: Closed<{ words::SUPPRESSED.len() }>,
     circuit_transitions: Closed<3>,
     circuit: Gauge,
-    latency: Histogram,
+    latency: HistogramWithExemplars<Labels>,
     inflight: Gauge,
     held: Gauge,
+    hold_info: Family<Labels, Gauge>,
+    held_rules: Count,
+    retries: Counter,
+    notices: Closed<{ words::NOTICES.len() }>,
+    credential_expiry: Family<Labels, Seconds>,
+    version_expiry: Family<Labels, Seconds>,
     unverified_accepts: Counter,
     backlog: [Count; 5],
     oldest_due_age: Seconds,
     oldest_open_age: Seconds,
     expiring: Count,
     responses: Family<Labels, Counter>,
-    request_duration: Histograms,
+    requests: Arc<Requests>,
 }
 
 impl DestinationMetrics {
@@ -75,18 +85,35 @@ impl DestinationMetrics {
         self.0.attempts.add(result, count);
     }
 
-    /// One delivery of `event_type` entered the final `state`, one of [`words::FINAL_STATES`]. `latency` is given when the
-    /// platform took it: from the row's `created_at`, which is not its commit, to now.
-    pub fn settled(&self, event_type: &str, state: &'static str, latency: Option<Duration>) {
-        named(&self.0.deliveries, event_type).add(state, 1);
-        if let Some(latency) = latency {
-            self.0.latency.observe(latency.as_secs_f64());
-        }
+    /// `count` tries of one delivery were not its first.
+    pub fn retried(&self, count: u64) {
+        self.0.retries.inc_by(count);
     }
 
-    /// One delivery ended without a request for `reason`, one of [`words::SUPPRESSED`].
-    pub fn suppressed(&self, reason: &'static str) {
-        self.0.suppressed.add(reason, 1);
+    /// One delivery of `event_type` entered the final `state`, one of [`words::FINAL_STATES`].
+    pub fn settled(&self, event_type: &str, state: &'static str) {
+        named(&self.0.deliveries, event_type).add(state, 1);
+    }
+
+    /// The platform took one delivery: so long after its row was created, which is not its commit. `trace` is a sampled one.
+    pub fn taken(&self, latency: Duration, trace: Option<TraceId>) {
+        self.0.latency.observe(
+            latency.as_secs_f64(),
+            exemplar(trace),
+            Some(SystemTime::now()),
+        );
+    }
+
+    /// One delivery ended as suppressed, skipped or expired for `reason`; what is not one of [`words::SUPPRESSED`] is `other`.
+    pub fn suppressed(&self, reason: &str) {
+        self.0
+            .suppressed
+            .add(words::word_of(&words::SUPPRESSED, reason), 1);
+    }
+
+    /// The platform said something beside its verdict, one of [`words::NOTICES`].
+    pub fn noticed(&self, notice: &'static str) {
+        self.0.notices.add(notice, 1);
     }
 
     /// The platform took `count` events without looking at them, as GA4 does.
@@ -95,24 +122,24 @@ impl DestinationMetrics {
     }
 
     /// A request to `server`, a host name, ended with an HTTP status or with none, after `took`. `error_type` is a word of a
-    /// short closed list, the same as on the span.
+    /// short closed list; where it is none, a status of 400 or more stands for it, as on the span. `trace` is a sampled one.
     pub fn answered(
         &self,
         server: &str,
-        code: Option<u16>,
+        status: Option<u16>,
         error_type: Option<&'static str>,
         took: Duration,
+        trace: Option<TraceId>,
     ) {
-        let code = words::code(code);
-        let labels = vec![
-            ("server_address", server.to_owned()),
-            ("http_response_status_code", code.clone()),
-            ("error_type", error_type.unwrap_or_default().to_owned()),
-        ];
+        let code = words::code(status);
+        let error_type = match (error_type, status) {
+            (Some(error_type), _) => error_type,
+            (None, Some(400..)) => &code,
+            (None, _) => "",
+        };
         self.0
-            .request_duration
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+            .requests
+            .observe(server, &code, error_type, took, trace);
         let labels = vec![("destination", self.0.name.clone()), ("code", code)];
         self.0.responses.get_or_create(&labels).inc();
     }
@@ -143,6 +170,44 @@ impl DestinationMetrics {
         self.0.held.set(held.into());
     }
 
+    /// Why it is held by the database's record, one of [`words::HOLDS`]; nothing while it is not.
+    pub fn hold_info(&self, reason: Option<&str>) {
+        let reason = reason.map(|reason| words::word_of(&words::HOLDS, reason));
+        for known in words::HOLDS.into_iter().chain([OTHER]) {
+            let labels = self.labels("reason", known);
+            if reason == Some(known) {
+                self.0.hold_info.get_or_create(&labels).set(1);
+            } else {
+                self.0.hold_info.remove(&labels);
+            }
+        }
+    }
+
+    /// When the credential ends that a person must replace; nothing where nobody knows.
+    pub fn credential_expires(&self, at: Option<SystemTime>) {
+        self.set_or_drop(&self.0.credential_expiry, at);
+    }
+
+    /// When the configured version of the platform's API ends; nothing where no day is announced.
+    pub fn version_expires(&self, at: Option<SystemTime>) {
+        self.set_or_drop(&self.0.version_expiry, at);
+    }
+
+    fn set_or_drop(&self, family: &Family<Labels, Seconds>, at: Option<SystemTime>) {
+        let labels = vec![("destination", self.0.name.clone())];
+        match at {
+            Some(at) => drop(family.get_or_create(&labels).set(since_epoch(at))),
+            None => drop(family.remove(&labels)),
+        }
+    }
+
+    fn labels(&self, name: &'static str, value: &str) -> Labels {
+        vec![
+            ("destination", self.0.name.clone()),
+            (name, value.to_owned()),
+        ]
+    }
+
     /// What the database says now.
     pub fn backlog(&self, backlog: &Backlog) {
         let rows = [
@@ -158,6 +223,7 @@ impl DestinationMetrics {
         self.0.oldest_due_age.set(backlog.oldest_due_age);
         self.0.oldest_open_age.set(backlog.oldest_open_age);
         self.0.expiring.set(backlog.expiring);
+        self.0.held_rules.set(backlog.held_rules);
     }
 
     pub(super) fn new(name: &str, event_types: &[&str], families: &Families) -> Self {
@@ -199,13 +265,19 @@ impl DestinationMetrics {
             latency: families.latency.get_or_create_owned(&labels),
             inflight: families.inflight.get_or_create_owned(&labels),
             held: families.held.get_or_create_owned(&labels),
+            hold_info: families.hold_info.clone(),
+            held_rules: families.rules_held.get_or_create_owned(&labels),
+            retries: families.retries.get_or_create_owned(&labels),
+            notices: Closed::new(&families.notices, labels.clone(), "notice", &words::NOTICES),
+            credential_expiry: families.credential_expiry.clone(),
+            version_expiry: families.version_expiry.clone(),
             unverified_accepts: families.unverified_accepts.get_or_create_owned(&labels),
             backlog: words::BACKLOG.map(backlog),
             oldest_due_age: families.oldest_due_age.get_or_create_owned(&labels),
             oldest_open_age: families.oldest_open_age.get_or_create_owned(&labels),
             expiring: families.expiring.get_or_create_owned(&labels),
             responses: families.responses.clone(),
-            request_duration: families.request_duration.clone(),
+            requests: families.requests.clone(),
         }))
     }
 }

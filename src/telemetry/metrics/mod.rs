@@ -9,10 +9,14 @@
 mod coverage;
 mod destination;
 mod families;
+mod plain;
+mod reconciliation;
+mod requests;
 pub mod words;
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +29,8 @@ pub use coverage::Coverage;
 use coverage::EventCoverage;
 pub use destination::{Backlog, DestinationMetrics, InFlight};
 use families::Families;
+pub use reconciliation::Compared;
+use reconciliation::Reconciliation;
 use words::{Closed, Labels, OTHER};
 
 /// All metrics of the process. Cheap to clone.
@@ -40,6 +46,9 @@ struct Process {
     claim_batch_size: Histogram,
     polls: Closed<4>,
     duplicates: Closed<3>,
+    conflicts: Counter,
+    heartbeats: [Gauge<f64, AtomicU64>; 3],
+    reconciliation: Reconciliation,
     lease_expired: Counter,
     unwritten: Gauge,
     late_settlements: Counter,
@@ -49,6 +58,7 @@ struct Process {
     admin_refusals: Closed<4>,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
     pool: [Gauge<u64, AtomicU64>; 3],
+    pool_watch: PoolWatch,
     build_info: Family<Labels, Gauge>,
 }
 
@@ -62,7 +72,7 @@ impl Metrics {
     /// With every label set known now at zero, so that a rate sees the first increase.
     ///
     /// `event_types` is the allow-list for the label of that name. The budget of 2,000 series holds up to 8 destinations
-    /// with 12 event types.
+    /// with 12 event types, `other` among them.
     pub fn new(destinations: &[&str], event_types: &[&str]) -> Self {
         let mut root = Registry::default();
         let families = Families::register(&mut root);
@@ -114,6 +124,14 @@ impl Metrics {
                 "source",
                 &words::DUPLICATES,
             ),
+            conflicts: register(
+                registry,
+                "conflicts",
+                "Inserts of an event that stands with other content; the first one stands",
+                Counter::default(),
+            ),
+            heartbeats: heartbeats(registry),
+            reconciliation: Reconciliation::register(registry),
             lease_expired: register(
                 registry,
                 "lease_expired",
@@ -169,6 +187,7 @@ impl Metrics {
                 Gauge::default(),
             ),
             pool: pool(registry),
+            pool_watch: PoolWatch::default(),
             build_info: register(
                 registry,
                 "build_info",
@@ -201,6 +220,7 @@ impl Metrics {
 
     /// A claim statement took `rows` of at most `limit` rows.
     pub fn claimed(&self, rows: usize, limit: usize, took: Duration) {
+        self.reached("claimed", SystemTime::now());
         self.0.claim_duration.observe(took.as_secs_f64());
         self.0.polls.add(
             match rows {
@@ -249,6 +269,38 @@ impl Metrics {
         self.0.duplicates.add(source, count);
     }
 
+    /// `count` inserts differed from the event of the same id that stands.
+    pub fn conflicts(&self, count: u64) {
+        self.0.conflicts.inc_by(count);
+    }
+
+    /// This `stage`, one of [`words::STAGES`], was last seen to work at this time.
+    pub fn reached(&self, stage: &'static str, at: SystemTime) {
+        let position = words::STAGES.iter().position(|known| *known == stage);
+        debug_assert!(position.is_some(), "{stage} is no stage");
+        if let Some(position) = position {
+            self.0.heartbeats[position].set(since_epoch(at));
+        }
+    }
+
+    /// What the last comparison of closed days found for this event name at this destination. To be told by every replica
+    /// from what is on record, so that all say the same.
+    pub fn reconciled(&self, destination: &str, event_type: &str, compared: Compared) {
+        let event_type = named_or_other(&self.0.coverage, event_type);
+        if self.destination(destination).is_some() {
+            self.0
+                .reconciliation
+                .compared(destination, event_type, compared);
+        }
+    }
+
+    /// The last day that was compared with final numbers of the platform ended then.
+    pub fn reconciliation_closed(&self, destination: &str, day_end: SystemTime) {
+        if self.destination(destination).is_some() {
+            self.0.reconciliation.closed(destination, day_end);
+        }
+    }
+
     /// The admin listener let somebody stay outside for `reason`, one of [`words::ADMIN_REFUSALS`].
     pub fn admin_refused(&self, reason: &'static str) {
         self.0.admin_refusals.add(reason, 1);
@@ -261,29 +313,64 @@ impl Metrics {
 
     /// The gauges of [`DestinationMetrics::backlog`] were read from the database at `at`.
     pub fn snapshot_taken(&self, at: SystemTime) {
-        let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.0.snapshot_timestamp.set(since_epoch.as_secs_f64());
+        self.0.snapshot_timestamp.set(since_epoch(at));
     }
 
-    /// Connections of the database pool.
-    pub fn pool(&self, idle: u64, busy: u64, max: u64) {
-        for (gauge, value) in self.0.pool.iter().zip([idle, busy, max]) {
-            gauge.set(value);
-        }
+    /// Where to look for the connections of the database pool, whenever somebody reads: idle, busy, and at most.
+    pub fn watch_pool(&self, look: impl Fn() -> [u64; 3] + Send + Sync + 'static) {
+        // One process has one pool: who comes second says the same.
+        drop(self.0.pool_watch.0.set(Box::new(look)));
     }
 
-    /// Everything as OpenMetrics text.
+    /// Everything as OpenMetrics text, version 1.0.0, exemplars included.
     pub fn render(&self) -> String {
+        if let Some(look) = self.0.pool_watch.0.get() {
+            for (gauge, value) in self.0.pool.iter().zip(look()) {
+                gauge.set(value);
+            }
+        }
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.0.registry)
             .expect("writing to a string does not fail");
         text
     }
 
+    /// The same as Prometheus' text format, version 0.0.4, which knows no exemplars.
+    pub fn render_plain(&self) -> String {
+        plain::plain(&self.render())
+    }
+
     /// Counted by the trace exporter.
     pub(super) fn span_export_failures(&self) -> Counter {
         self.0.span_export_failures.clone()
     }
+}
+
+/// Asks the pool for its numbers.
+#[derive(Default)]
+struct PoolWatch(OnceLock<Box<dyn Fn() -> [u64; 3] + Send + Sync>>);
+
+impl fmt::Debug for PoolWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolWatch").finish_non_exhaustive()
+    }
+}
+
+fn since_epoch(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}
+
+fn heartbeats(registry: &mut Registry) -> [Gauge<f64, AtomicU64>; 3] {
+    let family: Family<Labels, _> = register_with_unit(
+        registry,
+        "heartbeat_timestamp",
+        "When the newest event was recorded (enqueued), and when this worker last looked for work (claimed) and last wrote results or could have (settled), Unix time",
+        Unit::Seconds,
+        Family::default(),
+    );
+    words::STAGES.map(|stage| family.get_or_create_owned(&vec![("stage", stage.to_owned())]))
 }
 
 fn pool(registry: &mut Registry) -> [Gauge<u64, AtomicU64>; 3] {
@@ -303,12 +390,17 @@ fn with_other<'a>(event_types: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
 
 /// The entry of `event_type`, or the last one, which is `other`.
 fn named<'a, T>(entries: &'a [(String, T)], event_type: &str) -> &'a T {
+    &entry(entries, event_type).1
+}
+
+fn named_or_other<'a, T>(entries: &'a [(String, T)], event_type: &str) -> &'a str {
+    &entry(entries, event_type).0
+}
+
+fn entry<'a, T>(entries: &'a [(String, T)], event_type: &str) -> &'a (String, T) {
     let last = entries.last().expect("`other` is always there");
-    let entry = entries
-        .iter()
-        .find(|(name, _)| name == event_type)
-        .unwrap_or(last);
-    &entry.1
+    let is_named = |entry: &&(String, T)| entry.0 == event_type;
+    entries.iter().find(is_named).unwrap_or(last)
 }
 
 fn register<M>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M

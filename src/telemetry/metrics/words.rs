@@ -23,8 +23,9 @@ pub const FINAL_STATES: [&str; 9] = [
 /// Outcomes of an attempt.
 pub const RESULTS: [&str; 9] = Outcome::TEXTS;
 
-/// Why nothing left the house.
-pub const SUPPRESSED: [&str; 8] = [
+/// Why the platform was not told, of deliveries that end as suppressed, skipped or expired. The rest, mostly about refunds and
+/// what they adjust, is [`OTHER`].
+pub const SUPPRESSED: [&str; 11] = [
     "consent_denied",
     "consent_unspecified",
     "withdrawn",
@@ -32,10 +33,13 @@ pub const SUPPRESSED: [&str; 8] = [
     "suppressed_subject",
     "not_in_decision",
     "no_identifier",
+    "unsupported_event",
     "filtered_by_route",
+    "too_old",
+    OTHER,
 ];
 
-/// Rows not yet final, as [`super::Backlog`] has them.
+/// Deliveries not yet final, as [`super::Backlog`] has them: each is in one of these.
 pub const BACKLOG: [&str; 5] = ["due", "retry", "waiting", "leased", "held"];
 
 /// What a look for work found.
@@ -43,6 +47,30 @@ pub const POLLS: [&str; 4] = ["empty", "partial", "full", "error"];
 
 /// Where a repeat was noticed.
 pub const DUPLICATES: [&str; 3] = ["enqueue", "dispatch", "platform"];
+
+/// How far the outbox has come.
+pub const STAGES: [&str; 3] = ["enqueued", "claimed", "settled"];
+
+/// What a platform says beside its verdict.
+pub const NOTICES: [&str; 6] = [
+    "version_warning",
+    "count_mismatch",
+    "unrecognised_code",
+    "wrong_address",
+    "consent_refused",
+    "bad_request_form",
+];
+
+/// Why a destination is held.
+pub const HOLDS: [&str; 7] = [
+    "credential",
+    "permission",
+    "configuration",
+    "version",
+    "not_allowlisted",
+    "rule",
+    "paused",
+];
 
 /// What an event may carry.
 pub const SIGNALS: [&str; 4] = ["click_id", "email", "phone", "external_id"];
@@ -60,9 +88,7 @@ pub const CIRCUIT: [&str; 3] = ["closed", "half_open", "open"];
 pub const POOL: [&str; 3] = ["idle", "busy", "max"];
 
 /// HTTP status codes that are told apart; the rest is [`OTHER`].
-pub const CODES: [u16; 17] = [
-    200, 201, 202, 204, 207, 400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503,
-];
+pub const CODES: [u16; 11] = [200, 201, 204, 400, 401, 403, 404, 422, 429, 500, 503];
 
 /// Why the admin listener let somebody stay outside.
 pub const ADMIN_REFUSALS: [&str; 4] = ["token", "throttled", "host", "unreadable"];
@@ -105,6 +131,14 @@ impl<const N: usize> Closed<N> {
     }
 }
 
+/// The word of a closed list, or [`OTHER`].
+pub(super) fn word_of(list: &[&'static str], word: &str) -> &'static str {
+    list.iter()
+        .copied()
+        .find(|known| *known == word)
+        .unwrap_or(OTHER)
+}
+
 /// A status code as a label; `none` without an answer.
 pub(super) fn code(code: Option<u16>) -> String {
     match code {
@@ -117,13 +151,18 @@ pub(super) fn code(code: Option<u16>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Reason, State};
+    use crate::outcome::{Hold, Notice, Reason, State};
 
     #[test]
     fn the_lists_are_those_of_the_outcomes() {
         let last = State::ALL.iter().filter(|&&state| state != State::Pending);
         assert!(last.map(|state| state.as_str()).eq(FINAL_STATES));
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert!(SUPPRESSED.iter().all(|word| reasons.contains(word)));
+        let (other, named) = SUPPRESSED.split_last().unwrap();
+        assert!(named.iter().all(|word| reasons.contains(word)) && *other == OTHER);
+        let notices = Notice::ALL.iter().map(|notice| notice.as_str());
+        assert!(notices.eq(NOTICES));
+        let holds = Hold::ALL.iter().map(|hold| hold.as_str());
+        assert!(holds.chain(["paused"]).eq(HOLDS));
     }
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod hostile_rows;
 mod limits;
 mod lost_answers;
+mod metrics;
 mod once;
 mod orders;
 mod outage;
