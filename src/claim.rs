@@ -252,6 +252,9 @@ pub(crate) fn prior(row: &Row) -> Result<Prior, tokio_postgres::Error> {
         payload_hash: row
             .try_get::<_, Option<Vec<u8>>>("payload_hash")?
             .and_then(|hash| hash.try_into().ok()),
+        trace_id: row
+            .try_get::<_, Option<Vec<u8>>>("trace_id")?
+            .and_then(|id| id.try_into().ok()),
         tried_at: row.try_get("tried_at")?,
         first_tried_at: row.try_get("first_tried_at")?,
         intent_at: row.try_get("intent_at")?,

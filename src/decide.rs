@@ -87,6 +87,8 @@ pub struct Prior {
     pub permit: Option<Permit>,
     /// Fingerprint of the last payload.
     pub payload_hash: Option<[u8; 32]>,
+    /// The trace of the last request.
+    pub trace_id: Option<[u8; 16]>,
     /// When the last request was sent.
     pub tried_at: Option<DateTime<Utc>>,
     /// When the first request was sent that may have been taken although no good answer came.

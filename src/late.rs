@@ -14,6 +14,7 @@ use crate::db::error::DatabaseError;
 use crate::destinations::AskLater;
 use crate::outcome::{LateAnswer, LateVerdict, Outcome, Reason, State};
 use crate::resolve::Limits;
+use crate::telemetry::context::{Place, RowContext};
 
 const CLAIM: &str = include_str!("../sql/queries/claim_requests.sql");
 const SETTLE: &str = include_str!("../sql/queries/settle_request.sql");
@@ -37,6 +38,8 @@ pub struct OpenRequest {
     pub sendings: i16,
     /// How many events it could carry at most, where its deliveries were narrowed down before.
     pub company: Option<i16>,
+    /// Where the last tries of its deliveries are told, of the first hundred.
+    pub told: Vec<Place>,
 }
 
 /// A delivery that a late answer moved.
@@ -46,6 +49,8 @@ pub struct Moved {
     pub event_id: String,
     /// The application's name for it.
     pub event_name: String,
+    /// Where its last try is told.
+    pub told: Option<Place>,
 }
 
 /// What a late answer makes of a request and its deliveries.
@@ -97,6 +102,7 @@ pub async fn claim(
                 deliveries: row.try_get("deliveries")?,
                 sendings: row.try_get("sendings")?,
                 company: row.try_get("company")?,
+                told: told(&row.try_get("told")?),
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()
@@ -152,10 +158,32 @@ pub async fn settle(
             Ok(Moved {
                 event_id: row.try_get("event_id")?,
                 event_name: row.try_get("event_name")?,
+                told: place(
+                    row.try_get::<_, Option<Vec<u8>>>("trace_id")?,
+                    row.try_get("traceparent")?,
+                ),
             })
         })
         .collect::<Result<_, tokio_postgres::Error>>()
         .map_err(DatabaseError::from)
+}
+
+/// The places of a JSON list of `{"trace_id", "traceparent"}`.
+fn told(list: &Value) -> Vec<Place> {
+    let each = list.as_array().into_iter().flatten();
+    each.filter_map(|one| {
+        let digits = one["trace_id"].as_str();
+        let number = digits.and_then(|digits| u128::from_str_radix(digits, 16).ok());
+        let trace_id = number.map(|number| number.to_be_bytes().to_vec());
+        place(trace_id, one["traceparent"].as_str())
+    })
+    .collect()
+}
+
+fn place(trace_id: Option<Vec<u8>>, traceparent: Option<&str>) -> Option<Place> {
+    let row = RowContext::parse(traceparent, None);
+    let trace_id = trace_id.and_then(|id| id.try_into().ok());
+    Place::stored(trace_id, row.as_ref())
 }
 
 /// Resolves a late answer. Pure. A resend changes nothing that was counted: only platforms that overwrite a repeat answer late.
@@ -288,6 +316,7 @@ mod tests {
             deliveries: 4,
             sendings: 3,
             company: None,
+            told: Vec::new(),
         }
     }
 

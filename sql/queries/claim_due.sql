@@ -77,7 +77,7 @@ returning
     where a.event_no = d.event_no and a.destination = d.destination and a.error_code = 'lease_lost') as lost,
   exists (select from conversion_outbox.attempt a
     where a.event_no = d.event_no and a.destination = d.destination and a.outcome = 'ambiguous') as answer_lost, d.forced_at,
-  d.permit, d.payload_hash, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,
+  d.permit, d.payload_hash, d.trace_id, d.first_tried_at, d.tried_at, d.intent_at, d.company, d.expires_at,
   w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,
   r.reversals,

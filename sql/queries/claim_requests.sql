@@ -24,4 +24,10 @@ returning r.receipt, r.rule, r.claim_no, r.asked, r.sent_at,
      from conversion_outbox.delivery d
     where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as sendings,
   (select min(d.company) from conversion_outbox.delivery d
-    where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as company
+    where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent') as company,
+  -- Where its deliveries were told, for links: as many as a reader of traces would follow.
+  (select coalesce(jsonb_agg(jsonb_build_object('trace_id', encode(t.trace_id, 'hex'), 'traceparent', t.traceparent)), '[]')
+     from (select d.trace_id, e.traceparent
+             from conversion_outbox.delivery d join conversion_outbox.event e using (event_no)
+            where d.destination = r.destination and d.receipt = r.receipt and d.state = 'sent'
+            order by d.event_no limit 100) t) as told

@@ -39,7 +39,7 @@ moved as (
          company = case when $12 then greatest(((select count(*) from carried) + 1) / 2, 1)::smallint when $7 = 'pending' then d.company end
     from carried c
    where d.event_no = c.event_no and d.destination = $1
-  returning d.event_no, d.tries
+  returning d.event_no, d.tries, d.trace_id
 ),
 counted as (
   insert into conversion_outbox.delivery_total as t (destination, state, slot, total, retried)
@@ -51,5 +51,5 @@ counted as (
   on conflict (destination, state, slot) do update
     set total = t.total + excluded.total, retried = t.retried + excluded.retried
 )
-select m.event_no, e.event_id, e.event_name, m.tries
+select m.event_no, e.event_id, e.event_name, m.tries, m.trace_id, e.traceparent
   from moved m join conversion_outbox.event e using (event_no)

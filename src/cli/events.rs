@@ -1,7 +1,7 @@
 //! `events`: what the application wrote, and the whole life of one of them.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::by_hand::{self, stamp};
 use super::runs::{self, ReplayArgs};
@@ -56,7 +56,8 @@ pub(super) struct ShowArgs {
     event_id: String,
     /// Print one object: "event" (the row's business facts), "data" (which kinds of personal data and click ids it had),
     /// "consent" (signals, when, where, and what was "withdrawn"), "warnings", "repeats", "withdrawals", "original", "reversals",
-    /// "queued", "deliveries" (each with state, reason, times, "attempt_log", "late_answer", "hold", "held_rules") and "audit".
+    /// "queued", "deliveries" (each with state, reason, times, "attempt_log", "late_answer", "hold", "held_rules"), "audit" and
+    /// "traces" (of what, the id, and the address of its page where telemetry.trace_url is set).
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -122,15 +123,49 @@ fn listed(events: &[Listed]) -> String {
 
 fn show(args: &ShowArgs, file: &ConfigFile) -> anyhow::Result<()> {
     let database = file.database(&args.database)?;
-    let life = block_on(by_hand::life(&database, &args.event_id))?;
+    let mut life = block_on(by_hand::life(&database, &args.event_id))?;
+    let traces = traces(&life, file)?;
     match args.json {
-        true => output::print_json(&life),
-        false => output::print(&readable(&life)),
+        true => {
+            let listed = traces
+                .iter()
+                .map(|one| json!({ "of": one.of, "trace_id": one.id, "url": one.page }));
+            life["traces"] = listed.collect();
+            output::print_json(&life)
+        }
+        false => output::print(&readable(&life, &traces)),
     }
 }
 
+/// A trace of an event.
+struct Trace {
+    /// `application`, or a destination and the number of a try.
+    of: String,
+    id: String,
+    /// Where a person sees it, if `telemetry.trace_url` says where traces are seen.
+    page: Option<String>,
+}
+
+fn traces(life: &Value, file: &ConfigFile) -> anyhow::Result<Vec<Trace>> {
+    // Without a configuration there are no links; a faulty one is told.
+    let telemetry = file.load_if_there()?.map(|config| config.telemetry);
+    let page = |id: &str| {
+        telemetry
+            .as_ref()
+            .and_then(|telemetry| telemetry.trace_url(id))
+    };
+    Ok(life::traces(life)
+        .into_iter()
+        .map(|(of, id)| Trace {
+            page: page(&id),
+            of,
+            id,
+        })
+        .collect())
+}
+
 /// What it is, what happened in the order of time, and where it stands.
-fn readable(life: &Value) -> String {
+fn readable(life: &Value, traces: &[Trace]) -> String {
     let event = &life["event"];
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let list = |value: &Value| {
@@ -184,6 +219,11 @@ fn readable(life: &Value) -> String {
             text(&warning["field"]),
             text(&warning["rule"])
         ));
+    }
+    for one in traces {
+        let page = one.page.as_deref().unwrap_or_default();
+        told.push_str(format!("trace    {}: {} {page}", one.of, one.id).trim_end());
+        told.push('\n');
     }
     told.push('\n');
     let mut rows = vec![["when (UTC)", "where", "what"].map(str::to_owned).to_vec()];

@@ -185,6 +185,11 @@ impl ConfigFile {
         Config::load(path, config::environment()).context("the configuration is wrong")
     }
 
+    /// The configuration for commands that also do without one.
+    fn load_if_there(&self) -> anyhow::Result<Option<Config>> {
+        self.0.as_ref().map(|_| self.load()).transpose()
+    }
+
     fn database(&self, args: &DatabaseArgs) -> anyhow::Result<Database> {
         let config = match &args.database_url_env {
             Some(name) => DatabaseConfig::new(SecretRef::variable(name)),

@@ -55,6 +55,7 @@ fn the_documented_defaults_are_the_defaults() {
     let without_default = [
         "age_max_hours",
         "otlp_endpoint",
+        "trace_url",
         "sample_ratio",
         "default_calling_code",
         "subject_key",

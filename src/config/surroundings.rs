@@ -7,6 +7,9 @@ use url::Url;
 use super::read::Reader;
 use crate::telemetry::{LogFormat, Relation, TelemetrySettings, logs};
 
+/// What stands for the id in the address of a trace's page.
+pub const TRACE_ID: &str = "{trace_id}";
+
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TelemetryConfig {
@@ -16,6 +19,10 @@ pub struct TelemetryConfig {
     pub log_level: String,
     /// Base address of an OTLP/HTTP collector. Without it, and without the standard `OTEL_` variables, no traces leave.
     pub otlp_endpoint: Option<Url>,
+    /// Whether the numbers of `/metrics` are sent to the collector as well. Default no; `OTEL_METRICS_EXPORTER=otlp` asks for it too.
+    pub otlp_metrics: bool,
+    /// Where a person sees a trace, with [`TRACE_ID`] in the place of its id. Without it no links are shown.
+    pub trace_url: Option<String>,
     /// How a delivery's span belongs to the trace of the business transaction. Default a link.
     pub trace_relation: Relation,
     /// Share of new traces that are recorded, 0 to 1. Without it `OTEL_TRACES_SAMPLER` decides, and without that all are.
@@ -45,6 +52,8 @@ impl Default for TelemetryConfig {
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
             otlp_endpoint: None,
+            otlp_metrics: false,
+            trace_url: None,
             trace_relation: Relation::default(),
             sample_ratio: None,
             environment: None,
@@ -89,6 +98,15 @@ impl TelemetryConfig {
                 .unwrap_or(default.log_format),
             log_level: log_level.unwrap_or(default.log_level),
             otlp_endpoint,
+            otlp_metrics: reader
+                .boolean("otlp_metrics")
+                .unwrap_or(default.otlp_metrics),
+            trace_url: reader.text_where(
+                "trace_url",
+                is_trace_url,
+                "must be an http or https address with {trace_id} in it, once",
+                "write such as https://tempo.example.com/trace/{trace_id}",
+            ),
             trace_relation: reader
                 .one_of(
                     "trace_relation",
@@ -100,12 +118,24 @@ impl TelemetryConfig {
         })
     }
 
+    /// The page of one trace, for a link that people follow. None where no such address is configured, or the id is none: 32
+    /// lower-case hexadecimal digits.
+    pub fn trace_url(&self, trace_id: &str) -> Option<String> {
+        let is_id = trace_id.len() == 32
+            && trace_id
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let template = self.trace_url.as_ref().filter(|_| is_id)?;
+        Some(template.replace(TRACE_ID, trace_id))
+    }
+
     /// What telemetry needs to know. `service_instance_id` is unlike in every replica.
     pub fn settings(&self, service_instance_id: String) -> TelemetrySettings {
         TelemetrySettings {
             log_format: self.log_format,
             filter: self.log_level.clone(),
             otlp_endpoint: self.otlp_endpoint.as_ref().map(Url::to_string),
+            otlp_metrics: self.otlp_metrics,
             relation: self.trace_relation,
             sample_ratio: self.sample_ratio,
             environment: self.environment.clone(),
@@ -119,6 +149,16 @@ impl TelemetryConfig {
             .as_deref()
             .is_some_and(|name| matches!(name, "production" | "prod"))
     }
+}
+
+/// With its one placeholder filled in, a URL that a page may link to. A host that is the placeholder is none.
+fn is_trace_url(text: &str) -> bool {
+    let filled = text.replace(TRACE_ID, "4bf92f3577b34da6a3ce929d0e0e4736");
+    let is_web = Url::parse(&filled).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| text.contains(host))
+    });
+    is_web && text.matches(TRACE_ID).count() == 1
 }
 
 impl HttpConfig {

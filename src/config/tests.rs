@@ -299,6 +299,42 @@ fn test_codes_are_refused_in_production_only() {
 }
 
 #[test]
+fn the_page_of_a_trace_has_one_place_for_its_id() {
+    let with = |url: &str| format!("{MINIMAL}\n[telemetry]\ntrace_url = \"{url}\"\n");
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let telemetry = parse(&with("https://tempo.example/t/{trace_id}?org=1"), &[])
+        .expect("valid")
+        .telemetry;
+    let url = format!("https://tempo.example/t/{id}?org=1");
+    assert_eq!(telemetry.trace_url(id), Some(url));
+    for no_id in [
+        "",
+        "4bf9",
+        &id.to_uppercase(),
+        &format!("{id}0"),
+        "<script>alert(1)</script>_______",
+    ] {
+        assert_eq!(telemetry.trace_url(no_id), None, "{no_id}");
+    }
+    let unset = parse(MINIMAL, &[]).expect("valid").telemetry;
+    assert_eq!(unset.trace_url(id), None);
+    for wrong in [
+        "https://tempo.example/t/",
+        "https://tempo.example/{trace_id}/{trace_id}",
+        "javascript:alert('{trace_id}')",
+        "file:///{trace_id}",
+        "tempo.example/{trace_id}",
+        "https://{trace_id}/",
+    ] {
+        let faults = parse(&with(wrong), &[]).expect_err(wrong).to_string();
+        assert!(
+            faults.contains("trace_url must be an http or https address"),
+            "{faults}"
+        );
+    }
+}
+
+#[test]
 fn limited_data_use_is_checked() {
     let read = |more: &str| {
         parse(&minimal_with(more), &[]).map(|config| match &config.destinations[0].settings {

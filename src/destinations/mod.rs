@@ -11,6 +11,7 @@ pub mod google_data_manager;
 pub mod linkedin;
 pub mod meta;
 mod request;
+pub mod request_number;
 mod version;
 
 use request::address;

@@ -13,6 +13,7 @@ use crate::db::error::DatabaseError;
 use crate::decide::Repeat;
 use crate::decide::again::{Facts, Refusal};
 use crate::outcome::{Reason, State};
+use crate::telemetry::context::{Place, RowContext};
 
 const LIFE: &str = include_str!("../../sql/queries/event_life.sql");
 const LIST: &str = include_str!("../../sql/queries/list_events.sql");
@@ -211,6 +212,28 @@ pub fn timeline(life: &Value) -> Vec<(DateTime<Utc>, String, String)> {
     }
     told.0.sort_by_key(|(at, _, _)| *at);
     told.0
+}
+
+/// The traces of an event, each once: of what, and the id. First that of the application, then those of the tries.
+pub fn traces(life: &Value) -> Vec<(String, String)> {
+    let traceparent = life["event"]["traceparent"].as_str();
+    let row = RowContext::parse(traceparent, None);
+    let mut found: Vec<(String, String)> = Vec::new();
+    if let Some(row) = &row {
+        let id = Place::of_row(row).trace_id();
+        found.push(("application".to_owned(), id));
+    }
+    for delivery in each(&life["deliveries"]) {
+        for attempt in each(&delivery["attempt_log"]) {
+            if let Some(id) = attempt["trace_id"].as_str()
+                && !found.iter().any(|(_, known)| known == id)
+            {
+                let place = text(&delivery["destination"]);
+                found.push((format!("{place}, try {}", attempt["try_no"]), id.to_owned()));
+            }
+        }
+    }
+    found
 }
 
 struct Timeline(Vec<(DateTime<Utc>, String, String)>);

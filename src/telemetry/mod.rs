@@ -6,10 +6,14 @@
 //! Call sites say what happened (`destination.settled(…)`, `spans::process(…)`); names, labels and formats are decided here.
 
 pub mod context;
+pub mod endpoint;
 pub mod health;
 pub mod http;
+mod ids;
 pub mod logs;
+mod losses;
 pub mod metrics;
+pub mod metrics_export;
 pub mod names;
 pub mod redact;
 pub mod spans;
@@ -28,6 +32,8 @@ pub struct TelemetrySettings {
     pub filter: String,
     /// Base URL of an OTLP/HTTP collector, e.g. `http://collector:4318`. `None`: the `OTEL_*` variables decide.
     pub otlp_endpoint: Option<String>,
+    /// Whether the numbers of `/metrics` go to the collector too. `OTEL_METRICS_EXPORTER=otlp` asks for it as well.
+    pub otlp_metrics: bool,
     /// How a delivery's span relates to the row's trace.
     pub relation: Relation,
     /// Share of deliveries traced, 0 to 1. `None`: `OTEL_TRACES_SAMPLER` decides, and without it all are.
@@ -79,6 +85,9 @@ pub enum StartError {
     /// The trace exporter cannot be built.
     #[error("traces: {0}")]
     Traces(#[from] traces::ExportError),
+    /// The metrics exporter cannot be built.
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_export::StartError),
     /// Something else in this process already receives log lines.
     #[error("a log subscriber is already installed in this process")]
     Installed(#[from] tracing::subscriber::SetGlobalDefaultError),
@@ -88,21 +97,28 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Telemetry {
     export: Option<traces::Export>,
+    metrics: Option<metrics_export::Export>,
 }
 
 impl Telemetry {
-    /// Installs logs, the panic hook and, if an endpoint is configured, the trace exporter. Once a process.
+    /// Installs logs, the panic hook and, if an endpoint is configured, the exporters. Once a process, inside a runtime.
     pub fn start(
         settings: &TelemetrySettings,
         stream: LogStream,
         env: Env<'_>,
         metrics: &Metrics,
     ) -> Result<Self, StartError> {
-        let export = traces::Export::start(settings, env, metrics.span_export_failures())?;
+        let export = traces::Export::start(settings, env, metrics.span_losses())?;
         let subscriber = subscriber(export.as_ref(), settings, stream, env)?;
         tracing::subscriber::set_global_default(subscriber)?;
         logs::install_panic_hook();
-        Ok(Self { export })
+        let metrics = metrics_export::Export::start(settings, env, metrics)?;
+        if settings.otlp_metrics && metrics.is_none() {
+            tracing::warn!(
+                "telemetry.otlp_metrics is set and there is no collector: set telemetry.otlp_endpoint or OTEL_EXPORTER_OTLP_ENDPOINT"
+            );
+        }
+        Ok(Self { export, metrics })
     }
 
     /// Whether spans are created and exported at all.
@@ -110,13 +126,17 @@ impl Telemetry {
         self.export.is_some()
     }
 
-    /// Sends the remaining spans, at most 5 seconds, off the runtime's threads: a direct call can deadlock a runtime
+    /// Sends the last numbers and the remaining spans, each at most 5 seconds long and at the same time; the spans off the runtime's threads: a direct call can deadlock a runtime
     /// with one thread (crate `opentelemetry_sdk`, `span_processor.rs`).
     pub async fn shutdown(self) {
-        let Some(export) = self.export else { return };
-        if tokio::task::spawn_blocking(move || export.shutdown())
-            .await
-            .is_err()
+        let spans = self
+            .export
+            .map(|export| tokio::task::spawn_blocking(move || export.shutdown()));
+        if let Some(metrics) = self.metrics {
+            metrics.shutdown().await;
+        }
+        if let Some(spans) = spans
+            && spans.await.is_err()
         {
             tracing::warn!("the last spans could not be flushed");
         }

@@ -42,6 +42,20 @@ pub const EVENT_TYPE: &str = "conversion_outbox.event_type";
 pub const ATTEMPT: &str = "conversion_outbox.attempt";
 /// The outcome of the attempt, e.g. `accepted`, `retry`.
 pub const RESULT_CLASS: &str = "conversion_outbox.result_class";
+/// Why a delivery ended without a request, e.g. `consent_denied`.
+pub const REASON: &str = "conversion_outbox.reason";
+/// On a link, what it leads to: [`APPLICATION`], [`EARLIER_TRY`], [`DELIVERY`] or [`REQUEST`].
+pub const LINK: &str = "conversion_outbox.link";
+/// The span of the business transaction that wrote the row.
+pub const APPLICATION: &str = "application";
+/// The span of the try before this one.
+pub const EARLIER_TRY: &str = "earlier_try";
+/// A delivery that a request, a write-back or a late answer is about.
+pub const DELIVERY: &str = "delivery";
+/// The request that carried this delivery together with others.
+pub const REQUEST: &str = "request";
+/// The platform's own number of a request, for a question to its support.
+pub const PLATFORM_REQUEST_ID: &str = "conversion_outbox.platform_request_id";
 
 // HTTP client (`docs/http/http-spans.md`, stable).
 /// Also the name of the span.
@@ -54,13 +68,15 @@ pub const SERVER_ADDRESS: &str = "server.address";
 pub const SERVER_PORT: &str = "server.port";
 /// Scrubbed: see `redact::scrub_url`.
 pub const URL_FULL: &str = "url.full";
+/// Before the lower-case name of an answer's header.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header";
 /// A status code as text, `timeout`, `connect`, `tls`, or another word of a short closed list.
 pub const ERROR_TYPE: &str = "error.type";
 
 // Database client (`docs/db/database-spans.md` and `postgresql.md`, stable).
 /// Always `postgresql`.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
-/// The statement's name, never its text.
+/// What the statement does to which table, never its text; also the name of the span.
 pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
 /// SQLSTATE of a failed statement.
 pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";

@@ -3,25 +3,30 @@
 //! | what | kind | name | relation |
 //! |---|---|---|---|
 //! | [`receive`] | CLIENT | `receive conversion_outbox` | root; a link to every row |
-//! | [`process`] | CONSUMER | `process <destination>` | root, or child of the row's span; a link to the row |
+//! | [`process`] | CONSUMER | `process <destination>` | root, or child of the row's span; links to the row and to the try before |
 //! | [`request`] | CLIENT | `POST` | child of its delivery; of a batch, a root with links both ways |
-//! | [`settle`] | CLIENT | `settle conversion_outbox` | root, or child of where it is called |
+//! | [`late`] | CONSUMER | `process <destination>` | root; a link to every delivery that the answer is about |
+//! | [`settle`] | CLIENT | `settle conversion_outbox` | root, or child of a late answer; a link to every delivery |
+//! | [`write`] | CLIENT | `UPDATE conversion_outbox.delivery` | child of its write-back, one a try |
 //!
 //! Without an exporter no layer wants [`TARGET`]: a call then costs one atomic load and returns a disabled span.
-//! Parents and links are set before a span is first entered; afterwards they would be refused.
+//! Parents and links are set before a span is first entered; afterwards a parent would be refused.
 //! Status stays unset on success. Not for logs: log lines never depend on a span.
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 use url::Url;
 
-use super::context::{RowContext, TraceId};
+use super::context::{Place, RowContext, TraceId};
 use super::{Relation, names, redact};
 
 /// The target of every span here; the trace layer takes these and no others.
 pub const TARGET: &str = "conversion_outbox::trace";
+
+/// The statement of a write-back, as the conventions summarise one.
+const WRITE: &str = "UPDATE conversion_outbox.delivery";
 
 /// What a delivery's span says about it.
 #[derive(Clone, Copy, Debug)]
@@ -38,46 +43,61 @@ pub struct Delivery<'a> {
     pub attempt: u32,
     /// The row's trace, if it has one.
     pub row: Option<&'a RowContext>,
+    /// The try before this one.
+    pub earlier: Option<&'a Place>,
 }
 
-/// One claim that took `rows`, each an event id and its context. Not for polls that found nothing: those are counted.
-pub fn receive<'a>(rows: impl ExactSizeIterator<Item = (&'a str, Option<&'a RowContext>)>) -> Span {
-    let span = tracing::info_span!(target: TARGET, parent: None, "receive conversion_outbox", otel.kind = "client");
+/// One claim, from before its statement on. Finish it with [`received`] or [`nothing_received`].
+pub fn receive() -> Span {
+    tracing::info_span!(target: TARGET, parent: None, "receive conversion_outbox", otel.kind = "client")
+}
+
+/// The claim took `rows`, each an event id and its context.
+pub fn received<'a>(
+    span: &Span,
+    rows: impl ExactSizeIterator<Item = (&'a str, Option<RowContext>)>,
+) {
     if span.is_disabled() {
-        return span;
+        return;
     }
-    messaging(&span, "receive", names::SYSTEM);
+    messaging(span, "receive", names::SYSTEM);
     span.set_attribute(names::MESSAGING_BATCH_MESSAGE_COUNT, count(rows.len()));
     for (event_id, row) in rows {
         if let Some(row) = row {
             let id = KeyValue::new(names::MESSAGING_MESSAGE_ID, event_id.to_owned());
-            span.add_link_with_attributes(row.span_context(), vec![id]);
+            let attributes = vec![KeyValue::new(names::LINK, names::APPLICATION), id];
+            span.add_link_with_attributes(row.span_context(), attributes);
         }
     }
-    span
 }
 
-/// One attempt at one delivery. Never a child of the claim. Finish it with [`finish`].
+/// A poll that found nothing, or failed: it leaves no span, since polls are counted.
+pub fn nothing_received(span: &Span) {
+    if !span.is_disabled() {
+        set_parent(span, Context::new().with_telemetry_suppressed());
+    }
+}
+
+/// One attempt at one delivery, or its end without one. Never a child of the claim. Finish it with [`finish`].
 pub fn process(delivery: &Delivery<'_>, relation: Relation) -> Span {
-    let span = tracing::info_span!(
-        target: TARGET,
-        parent: None,
-        "process",
-        otel.name = format!("process {}", delivery.destination),
-        otel.kind = "consumer",
-    );
+    let span = processing(delivery.destination);
     if span.is_disabled() {
         return span;
     }
     if let Some(row) = delivery.row {
         if relation == Relation::Parent && delivery.attempt == 1 {
-            let parented = span.set_parent(row.as_parent());
-            debug_assert!(
-                !matches!(parented, Err(SetParentError::AlreadyStarted)),
-                "the parent is set before the span starts"
-            );
+            set_parent(&span, row.as_parent());
         }
-        span.add_link(row.span_context());
+        link(&span, row.span_context(), names::APPLICATION);
+    }
+    // A try that was told in the row's own trace is found by the link above.
+    let is_elsewhere = |earlier: &&Place| {
+        delivery
+            .row
+            .is_none_or(|row| row.trace_id() != earlier.stored_id())
+    };
+    if let Some(earlier) = delivery.earlier.filter(is_elsewhere) {
+        link(&span, earlier.span_context(), names::EARLIER_TRY);
     }
     messaging(&span, "process", delivery.destination);
     span.set_attribute(names::MESSAGING_MESSAGE_ID, delivery.event_id.to_owned());
@@ -90,7 +110,22 @@ pub fn process(delivery: &Delivery<'_>, relation: Relation) -> Span {
     span
 }
 
-/// One HTTP request that carries `deliveries`, their spans. Finish it with [`answered`].
+/// What a platform says later of a request that carried `count` deliveries; `deliveries` are the last tries of them, or as many
+/// as were looked up. The question is a [`request`] below it. Finish it with [`finish`].
+pub fn late(destination: &str, deliveries: &[Place], size: usize) -> Span {
+    let span = processing(destination);
+    if span.is_disabled() {
+        return span;
+    }
+    for delivery in deliveries {
+        link(&span, delivery.span_context(), names::DELIVERY);
+    }
+    messaging(&span, "process", destination);
+    span.set_attribute(names::MESSAGING_BATCH_MESSAGE_COUNT, count(size));
+    span
+}
+
+/// One HTTP request for `deliveries`, their spans. Finish it with [`answered`].
 pub fn request(method: &str, url: &Url, deliveries: &[Span]) -> Span {
     let parent = match deliveries {
         [only] => only.id(),
@@ -109,11 +144,11 @@ pub fn request(method: &str, url: &Url, deliveries: &[Span]) -> Span {
     if deliveries.len() > 1 {
         // The links to the deliveries come first: asking for this span's own context starts it.
         for delivery in deliveries {
-            span.add_link(span_context(delivery));
+            link(&span, span_context(delivery), names::DELIVERY);
         }
         let own = span_context(&span);
         for delivery in deliveries {
-            delivery.add_link(own.clone());
+            link(delivery, own.clone(), names::REQUEST);
         }
     }
     span.set_attribute(names::HTTP_REQUEST_METHOD, method.to_owned());
@@ -143,6 +178,19 @@ pub fn answered(span: &Span, code: Option<u16>, error_type: Option<&'static str>
     }
 }
 
+/// The platform's own number of the request: from the answer's header of this lower-case name, or without one from its body.
+pub fn numbered(span: &Span, header: Option<&str>, number: String) {
+    match header {
+        // A header may come several times, so that the conventions make it a list.
+        Some(header) => {
+            let key = format!("{}.{header}", names::HTTP_RESPONSE_HEADER);
+            let list = Array::String(vec![StringValue::from(number)]);
+            span.set_attribute(key, Value::Array(list));
+        }
+        None => span.set_attribute(names::PLATFORM_REQUEST_ID, number),
+    }
+}
+
 /// What became of an attempt: its outcome, e.g. `accepted`, `retry`, and `error_type` if it is a failure. Suppressed and
 /// skipped are not.
 pub fn finish(span: &Span, result: &'static str, error_type: Option<&'static str>) {
@@ -155,22 +203,46 @@ pub fn finish(span: &Span, result: &'static str, error_type: Option<&'static str
     }
 }
 
-/// One write-back of `count` outcomes, one database statement. Finish a failed one with [`settle_failed`].
-pub fn settle(deliveries: usize) -> Span {
+/// Why a delivery ended without a request. To be called beside [`finish`].
+pub fn because(span: &Span, reason: &'static str) {
+    span.set_attribute(names::REASON, reason);
+}
+
+/// One write-back of these deliveries, each by its last try, of `size` in all.
+pub fn settle(deliveries: impl Iterator<Item = Place>, size: usize) -> Span {
     let span =
         tracing::info_span!(target: TARGET, "settle conversion_outbox", otel.kind = "client");
     if span.is_disabled() {
         return span;
     }
     messaging(&span, "settle", names::SYSTEM);
-    span.set_attribute(names::MESSAGING_BATCH_MESSAGE_COUNT, count(deliveries));
-    span.set_attribute(names::DB_SYSTEM_NAME, "postgresql");
-    span.set_attribute(names::DB_QUERY_SUMMARY, "settle conversion_outbox");
+    span.set_attribute(names::MESSAGING_BATCH_MESSAGE_COUNT, count(size));
+    for delivery in deliveries {
+        link(&span, delivery.span_context(), names::DELIVERY);
+    }
     span
 }
 
-/// The write-back failed with this SQLSTATE, or without one when the connection was lost.
+/// The write-back was given up with this SQLSTATE, or without one when the connection was lost.
 pub fn settle_failed(span: &Span, sqlstate: Option<&str>) {
+    if !span.is_disabled() {
+        failed(span, sqlstate.unwrap_or("connection").to_owned());
+    }
+}
+
+/// One statement of a write-back. Finish a failed one with [`write_failed`].
+pub fn write(settle: &Span) -> Span {
+    let span = tracing::info_span!(target: TARGET, parent: settle, "write", otel.name = WRITE, otel.kind = "client");
+    if span.is_disabled() {
+        return span;
+    }
+    span.set_attribute(names::DB_SYSTEM_NAME, "postgresql");
+    span.set_attribute(names::DB_QUERY_SUMMARY, WRITE);
+    span
+}
+
+/// The statement failed with this SQLSTATE, or without one when the connection was lost.
+pub fn write_failed(span: &Span, sqlstate: Option<&str>) {
     if span.is_disabled() {
         return;
     }
@@ -178,12 +250,6 @@ pub fn settle_failed(span: &Span, sqlstate: Option<&str>) {
         span.set_attribute(names::DB_RESPONSE_STATUS_CODE, sqlstate.to_owned());
     }
     failed(span, sqlstate.unwrap_or("connection").to_owned());
-}
-
-/// The trace to write beside the attempt: that of `span` if it is exported, else that of the row, else none.
-/// Starts the span, so its parent and links must be set.
-pub fn trace_id(span: &Span, row: Option<&RowContext>) -> Option<TraceId> {
-    sampled_trace(span).or_else(|| row.map(RowContext::trace_id))
 }
 
 /// The trace of `span` if it is exported. Starts the span, so its parent and links must be set.
@@ -195,8 +261,42 @@ pub fn sampled_trace(span: &Span) -> Option<TraceId> {
     context.is_sampled().then(|| context.trace_id().to_bytes())
 }
 
+/// Where a try is told: in `span` if it is exported, else where the row was written, else nowhere. Starts the span, so its
+/// parent must be set.
+pub fn place(span: &Span, row: Option<&RowContext>) -> Option<Place> {
+    if !span.is_disabled() {
+        let context = span_context(span);
+        if context.is_sampled() {
+            return Some(Place::of(context));
+        }
+    }
+    row.map(Place::of_row)
+}
+
+fn processing(destination: &str) -> Span {
+    tracing::info_span!(
+        target: TARGET,
+        parent: None,
+        "process",
+        otel.name = format!("process {destination}"),
+        otel.kind = "consumer",
+    )
+}
+
 fn span_context(span: &Span) -> SpanContext {
     span.context().span().span_context().clone()
+}
+
+fn set_parent(span: &Span, parent: Context) {
+    let parented = span.set_parent(parent);
+    debug_assert!(
+        !matches!(parented, Err(SetParentError::AlreadyStarted)),
+        "the parent is set before the span starts"
+    );
+}
+
+fn link(span: &Span, to: SpanContext, what: &'static str) {
+    span.add_link_with_attributes(to, vec![KeyValue::new(names::LINK, what)]);
 }
 
 fn messaging(span: &Span, operation: &'static str, destination: &str) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::Instrument;
 
 use super::Shared;
 use super::dispatch::put_back;
@@ -17,6 +18,7 @@ use super::lane::{Job, Lane, Passage};
 use super::patience::Patience;
 use super::recall::Halt;
 use super::settler::Message;
+use super::trace;
 use super::turns::{NotBefore, Turn};
 use super::verdict::{self, Fate};
 use crate::claim::Ticket;
@@ -25,6 +27,7 @@ use crate::decide::{Prior, Repeat};
 use crate::outcome::{Answer, Outcome, Reason, State};
 use crate::resolve::{self, Ended};
 use crate::settle::{self, Intent, Receipt, Settlement, Try};
+use crate::telemetry::context::Place;
 use crate::telemetry::spans;
 
 /// What must be left of a lease beyond the time-out of the request: one settle, with room for a slow database.
@@ -134,7 +137,14 @@ async fn announce(lane: &Lane, jobs: Vec<Job>, shared: &Shared) -> Vec<Job> {
             }
         }
         Err(error) => {
-            tracing::warn!(destination = lane.destination.name, %error, "intents could not be written; nothing was sent");
+            let place = trace::of_jobs(&careful);
+            tracing::warn!(
+                destination = lane.destination.name,
+                %error,
+                trace_id = place.as_ref().map(Place::trace_id),
+                span_id = place.as_ref().map(Place::span_id),
+                "intents could not be written; nothing was sent"
+            );
             for job in careful {
                 shared
                     .report(Message::Unsent(job.ticket, lane.destination.name.clone()))
@@ -190,16 +200,20 @@ async fn send(
         Ok(exchange) => exchange,
         Err(halted) => return halt(lane, jobs, halted, shared).await,
     };
+    let name = lane.destination.name.as_str();
     let proven_at = lane.gate().last_success_at();
     let rule = jobs
         .first()
         .and_then(|job| job.sendable.item.lot.rule.clone());
-    verdict::pass_on(lane, &exchange, rule.as_deref(), passage.is_probe(), shared).await;
+    verdict::pass_on(lane, &exchange, rule.as_deref(), passage.is_probe(), shared)
+        .instrument(exchange.scope.clone())
+        .await;
 
     let rows = match verdict::fate(&exchange, &jobs) {
         Fate::Split => {
             for (n, job) in jobs.iter_mut().enumerate() {
                 log(
+                    name,
                     job,
                     &exchange,
                     n,
@@ -216,9 +230,9 @@ async fn send(
     let is_alone = jobs.len() == 1;
     let mut bystanders = Vec::new();
     for (n, (mut job, row)) in jobs.into_iter().zip(rows).enumerate() {
-        let name = row.outcome.as_str();
-        lane.metrics.attempted(name, 1);
-        log(&mut job, &exchange, n, name, row.code);
+        let outcome = row.outcome.as_str();
+        lane.metrics.attempted(outcome, 1);
+        log(name, &mut job, &exchange, n, outcome, row.code);
         if row.outcome == Outcome::Bystander {
             bystanders.push(job);
             continue;
@@ -243,7 +257,8 @@ async fn send(
 async fn halt(lane: &Lane, mut jobs: Vec<Job>, halted: Halted, shared: &Shared) -> Vec<Vec<Job>> {
     if let Some(exchange) = &halted.refused {
         for (n, job) in jobs.iter_mut().enumerate() {
-            log(job, exchange, n, "hold", exchange.answer.code.clone());
+            let code = exchange.answer.code.clone();
+            log(&lane.destination.name, job, exchange, n, "hold", code);
         }
         lane.metrics.attempted("hold", jobs.len() as u64);
     }
@@ -255,9 +270,12 @@ async fn halt(lane: &Lane, mut jobs: Vec<Job>, halted: Halted, shared: &Shared) 
             (now, jobs.into_iter().partition(is_taken))
         }
     };
-    tracing::info!(
+    let place = trace::of_jobs(&back);
+    tracing::debug!(
         destination = lane.destination.name,
         deliveries = back.len(),
+        trace_id = place.as_ref().map(Place::trace_id),
+        span_id = place.as_ref().map(Place::span_id),
         "not sent: consent has to be judged again"
     );
     put_back(lane, back, Reason::Unjudged, due_at, shared).await;
@@ -269,8 +287,27 @@ async fn halt(lane: &Lane, mut jobs: Vec<Job>, halted: Halted, shared: &Shared) 
 }
 
 /// Remembers the request as one try of the job, the n-th of it.
-fn log(job: &mut Job, exchange: &Exchange, n: usize, outcome: &'static str, code: Option<String>) {
-    let (row, span) = &exchange.traces[n];
+fn log(
+    destination: &str,
+    job: &mut Job,
+    exchange: &Exchange,
+    n: usize,
+    outcome: &'static str,
+    code: Option<String>,
+) {
+    let attempt = &exchange.attempts[n];
+    let place = attempt.place();
+    tracing::debug!(
+        event_id = job.event.event_id,
+        destination,
+        attempt = attempt.number,
+        result = outcome,
+        status = exchange.status,
+        code,
+        trace_id = place.as_ref().map(Place::trace_id),
+        span_id = place.as_ref().map(Place::span_id),
+        "tried"
+    );
     job.log.push(Try {
         outcome,
         is_counted: false,
@@ -281,10 +318,10 @@ fn log(job: &mut Job, exchange: &Exchange, n: usize, outcome: &'static str, code
             .and_then(|status| i16::try_from(status).ok()),
         error_code: code,
         payload_hash: job.sendable.item.hash,
-        trace_id: spans::trace_id(span, row.as_ref()),
+        trace_id: place.as_ref().map(Place::stored_id),
     });
     let is_good = matches!(outcome, "accepted" | "sent");
-    spans::finish(span, outcome, (!is_good).then_some(outcome));
+    spans::finish(&attempt.span, outcome, (!is_good).then_some(outcome));
 }
 
 /// The platform's number for the request, where it will say more.

@@ -20,14 +20,13 @@ use super::lane::{Lane, Room};
 use super::patience::Patience;
 use super::recall::Seen;
 use super::settler::Message;
-use super::{Shared, is_over};
+use super::{Shared, is_over, trace};
 use crate::claim::{self, Claimed, Terms};
 use crate::consent::{Choice, Signal};
 use crate::decide::{self, Decision, Sendable};
 use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
 use crate::suppression;
-use crate::telemetry::context::RowContext;
 use crate::telemetry::health::Part;
 use crate::telemetry::metrics::Coverage;
 use crate::telemetry::spans;
@@ -70,6 +69,7 @@ pub(super) async fn fresh(
         };
         let above = look.above();
         let limit = free.len();
+        let span = spans::receive();
         let started = Instant::now();
         let terms = Terms {
             limit: limit as i64,
@@ -78,6 +78,8 @@ pub(super) async fn fresh(
         };
         match claim::claim_events(&shared.database, above, terms).await {
             Ok(claimed) => {
+                trace::received(&span, &claimed);
+                drop(span);
                 shared.works(Part::Claims);
                 patience.after_success();
                 wanted = (wanted * 2).min(batch);
@@ -97,6 +99,7 @@ pub(super) async fn fresh(
                 }
             }
             Err(error) if error.is_about_data() => {
+                spans::nothing_received(&span);
                 shared.metrics.claim_failed();
                 tracing::warn!(%error, events = limit, "some event cannot be read; looking for it");
                 wanted = (limit / 2).max(1);
@@ -107,6 +110,7 @@ pub(super) async fn fresh(
                 pause = shared.worker.poll_min;
             }
             Err(error) => {
+                spans::nothing_received(&span);
                 shared.fails(Part::Claims, &error);
                 shared.metrics.claim_failed();
                 tracing::warn!(%error, "events could not be claimed; trying again");
@@ -183,17 +187,22 @@ async fn claim_due(
             clock: shared.clock.for_database(),
         };
         let name = &lane.destination.name;
+        let span = spans::receive();
         let claimed = match claim::claim_due(&shared.database, name, replays as i64, terms).await {
             Ok(claimed) => claimed,
             Err(error) if error.is_about_data() => {
+                spans::nothing_received(&span);
                 tracing::warn!(destination = name, %error, "waiting deliveries could not be read");
                 continue;
             }
             Err(error) => {
+                spans::nothing_received(&span);
                 failed = Some(error);
                 continue;
             }
         };
+        trace::received(&span, &claimed);
+        drop(span);
         was_full |= claimed.len() == limit && lane.gate().is_wide_open();
         count_rescues(&claimed, shared);
         let claimed = marked(claimed, shared).await;
@@ -245,7 +254,6 @@ async fn fan_out(
     }
     let events = marked(events, shared).await;
     count_rescues(&events, shared);
-    let span = receive_span(&events);
     for (claimed, place) in events.iter().zip(places) {
         let open: Vec<&Arc<Lane>> = lanes
             .iter()
@@ -267,7 +275,6 @@ async fn fan_out(
             hand_to(lane, claimed, &seen, shared).await;
         }
     }
-    drop(span);
 }
 
 /// Decides about one event for one destination and hands the decision to its lane.
@@ -435,20 +442,6 @@ fn count_rescues(claimed: &[Claimed], shared: &Shared) {
         shared.metrics.lease_expired(rescued as u64);
         tracing::warn!(rescued, "took over work whose lease had run out");
     }
-}
-
-fn receive_span(events: &[Claimed]) -> tracing::Span {
-    let rows: Vec<(&str, Option<RowContext>)> = events
-        .iter()
-        .filter_map(|claimed| claimed.event.as_ref().ok())
-        .map(|event| {
-            (
-                event.event_id.as_str(),
-                RowContext::parse(event.traceparent.as_deref(), event.tracestate.as_deref()),
-            )
-        })
-        .collect();
-    spans::receive(rows.iter().map(|(id, row)| (*id, row.as_ref())))
 }
 
 fn coverage(event: &OutboxEvent) -> Coverage {

@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 use super::Shared;
 use super::lane::{Job, Lane};
 use super::recall::Halt;
+use super::trace::Attempt;
 use super::turns::Turn;
+use crate::destinations::request_number::{self, RequestNumber};
 use crate::destinations::{HttpRequest, Item, Reply};
 use crate::outcome::{Answer, Hold, Notice, Outcome};
 use crate::send::SendError;
-use crate::telemetry::context::RowContext;
 use crate::telemetry::spans;
 use crate::token::{Token, TokenError};
 
@@ -29,8 +30,10 @@ pub(super) struct Exchange {
     pub took: Duration,
     /// Of the credential it was signed with; none where it could not be read.
     pub fingerprint: Option<String>,
-    /// Each event's trace and span, in the order of the jobs.
-    pub traces: Vec<(Option<RowContext>, Span)>,
+    /// Each job's attempt, in their order.
+    pub attempts: Vec<Attempt>,
+    /// Where lines about all of it belong: the only attempt, or the request of several.
+    pub scope: Span,
 }
 
 /// A question or a request that came back, or why not.
@@ -39,6 +42,8 @@ pub(super) struct Answered {
     pub reply: Result<Reply, SendError>,
     /// What it was signed with.
     pub token: Token,
+    /// The request's.
+    pub span: Span,
     /// Why it was not sent once more, although its token alone was refused.
     pub halt: Option<Halt>,
 }
@@ -69,8 +74,12 @@ pub(super) async fn exchange(
     let settings = &lane.destination.settings;
     let items: Vec<&Item> = jobs.iter().map(|job| &job.sendable.item).collect();
     let request = settings.request(&lane.destination.base_url, &items);
-    let traces = traces(lane, jobs, shared);
-    let parents: Vec<Span> = traces.iter().map(|(_, span)| span.clone()).collect();
+    let attempts: Vec<Attempt> = jobs
+        .iter()
+        .map(|job| Attempt::begin(lane, job, shared))
+        .collect();
+    let parents: Vec<Span> = attempts.iter().map(|one| one.span.clone()).collect();
+    let mut scope = parents.first().cloned().unwrap_or_else(Span::none);
     let tried_at = shared.clock.now();
     let started = Instant::now();
 
@@ -78,12 +87,21 @@ pub(super) async fn exchange(
         let answer = settings.classify(reply, &items);
         answer.verdict == crate::outcome::Verdict::All(Outcome::Hold(Hold::Credential))
     })
+    .instrument(scope.clone())
     .await;
 
     let mut halted = None;
     let (answer, status, fingerprint) = match answered {
-        Ok(Answered { reply, token, halt }) => {
+        Ok(Answered {
+            reply,
+            token,
+            span,
+            halt,
+        }) => {
             halted = halt;
+            if jobs.len() > 1 {
+                scope = span;
+            }
             let status = reply.as_ref().ok().map(|reply| reply.status);
             let answer = match &reply {
                 Ok(reply) => settings.classify(reply, &items),
@@ -93,6 +111,9 @@ pub(super) async fn exchange(
         }
         Err(Unsent::Token(error)) => (untokened(&error), None, lane.credential.fingerprint()),
         Err(Unsent::Halted(halt)) => {
+            for attempt in &attempts {
+                spans::finish(&attempt.span, "not_sent", None);
+            }
             return Err(Halted {
                 halt,
                 refused: None,
@@ -100,7 +121,7 @@ pub(super) async fn exchange(
         }
     };
     if let Some(notice) = answer.notice {
-        report_notice(lane, notice, answer.code.as_deref());
+        scope.in_scope(|| report_notice(lane, notice, answer.code.as_deref()));
     }
     let exchange = Exchange {
         answer,
@@ -108,7 +129,8 @@ pub(super) async fn exchange(
         tried_at,
         took: started.elapsed(),
         fingerprint,
-        traces,
+        attempts,
+        scope,
     };
     match halted {
         None => Ok(exchange),
@@ -132,29 +154,31 @@ pub(super) async fn signed(
     shared: &Shared,
     is_stale: impl Fn(&Reply) -> bool,
 ) -> Result<Answered, Unsent> {
-    let mut refused = None;
+    let mut refused: Option<(Result<Reply, SendError>, Span)> = None;
     loop {
         let token = lane.credential.token(lane.destination.reach, shared).await;
         let token = token.map_err(Unsent::Token)?;
         if let Err(halt) = shared.recall.look(carried, shared).await {
             return match refused {
                 None => Err(Unsent::Halted(halt)),
-                Some(reply) => Ok(Answered {
+                Some((reply, span)) => Ok(Answered {
                     reply,
                     token,
+                    span,
                     halt: Some(halt),
                 }),
             };
         }
-        let reply = once(lane, request.clone(), &token, parents, shared).await;
+        let (reply, span) = once(lane, request.clone(), &token, parents, shared).await;
         let is_refused = reply.as_ref().is_ok_and(&is_stale);
         if is_refused && lane.credential.refuse(&token).await && refused.is_none() {
-            refused = Some(reply);
+            refused = Some((reply, span));
             continue;
         }
         return Ok(Answered {
             reply,
             token,
+            span,
             halt: None,
         });
     }
@@ -166,7 +190,7 @@ async fn once(
     token: &Token,
     parents: &[Span],
     shared: &Shared,
-) -> Result<Reply, SendError> {
+) -> (Result<Reply, SendError>, Span) {
     let span = spans::request(request.method.as_str(), &request.url, parents);
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let in_flight = lane.metrics.in_flight();
@@ -174,6 +198,7 @@ async fn once(
     let sender = shared.sender.within(lane.destination.reach);
     let reply = sender
         .send(request, &token.secret, lane.destination.request_timeout)
+        .instrument(span.clone())
         .await;
     let took = started.elapsed();
     drop(in_flight);
@@ -181,10 +206,16 @@ async fn once(
     let status = reply.as_ref().ok().map(|reply| reply.status);
     let error_type = reply.as_ref().err().map(|error| error.as_str());
     spans::answered(&span, status, error_type);
+    if let (Ok(reply), false) = (&reply, span.is_disabled()) {
+        let platform = lane.destination.platform();
+        for RequestNumber { header, number } in request_number::of(platform, reply) {
+            spans::numbered(&span, header, number);
+        }
+    }
     let trace = spans::sampled_trace(&span);
     lane.metrics
         .answered(&host, status, error_type, took, trace);
-    reply
+    (reply, span)
 }
 
 fn unanswered(error: SendError) -> Answer {
@@ -248,28 +279,4 @@ pub(super) fn report_notice(lane: &Lane, notice: Notice, code: Option<&str>) {
         advice,
         "notice from the platform"
     );
-}
-
-fn traces(lane: &Lane, jobs: &[Job], shared: &Shared) -> Vec<(Option<RowContext>, Span)> {
-    jobs.iter()
-        .map(|job| {
-            let row = RowContext::parse(
-                job.event.traceparent.as_deref(),
-                job.event.tracestate.as_deref(),
-            );
-            let attempt = u32::try_from(job.prior.tries).unwrap_or(0) + 1;
-            let span = spans::process(
-                &spans::Delivery {
-                    destination: &lane.destination.name,
-                    event_id: &job.event.event_id,
-                    business_id: &job.event.business_id,
-                    event_type: &job.event.event_name,
-                    attempt,
-                    row: row.as_ref(),
-                },
-                shared.relation,
-            );
-            (row, span)
-        })
-        .collect()
 }

@@ -18,6 +18,7 @@ use super::inbox::{Class, Inbox};
 use super::recall::Seen;
 use super::rules::Rules;
 use super::settler::Message;
+use super::trace;
 use super::turns::{NotBefore, Turn, Turns};
 use crate::claim::{Claimed, Ticket};
 use crate::config::destination::DestinationConfig;
@@ -187,13 +188,16 @@ impl Lane {
                 };
                 self.postponed(job, reason, due_at)
             }
-            Decision::End(state, reason, field) => Settlement {
-                state,
-                reason: Some(reason),
-                settled_at: Some(now),
-                error_code: field.map(str::to_owned),
-                ..self.untouched(claimed.ticket, Some(event), &claimed.prior)
-            },
+            Decision::End(state, reason, field) => {
+                trace::ended(self, event, &claimed.prior, (state, reason), shared);
+                Settlement {
+                    state,
+                    reason: Some(reason),
+                    settled_at: Some(now),
+                    error_code: field.map(str::to_owned),
+                    ..self.untouched(claimed.ticket, Some(event), &claimed.prior)
+                }
+            }
             Decision::Wait(until, reason) => Settlement {
                 state: State::Pending,
                 reason: Some(reason),

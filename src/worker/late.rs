@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tracing::{Instrument, Span};
 
 use super::exchange::{self, Answered, Unsent};
 use super::gate::Pass;
@@ -17,6 +18,7 @@ use super::{Shared, holds, is_over, quiet};
 use crate::claim::Terms;
 use crate::late::{self, Moved, OpenRequest, Settled};
 use crate::outcome::{Hold, LateAnswer, LateVerdict, Outcome, State};
+use crate::telemetry::context::Place;
 use crate::telemetry::spans;
 
 /// How often requests are looked for.
@@ -73,7 +75,11 @@ async fn ask_all(
             return Ok(());
         };
         let is_probe = passage.as_ref().is_some_and(Passage::is_probe);
-        ask(lane, &request, is_probe, turn, shared, stop).await?;
+        let size = usize::try_from(request.deliveries).unwrap_or(0);
+        let span = spans::late(&lane.destination.name, &request.told, size);
+        ask(lane, &request, is_probe, turn, &span, shared, stop)
+            .instrument(span.clone())
+            .await?;
     }
     Ok(())
 }
@@ -107,6 +113,7 @@ async fn ask(
     request: &OpenRequest,
     is_probe: bool,
     turn: Turn,
+    span: &Span,
     shared: &Shared,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), crate::db::error::DatabaseError> {
@@ -119,15 +126,26 @@ async fn ask(
     };
     let sent = usize::try_from(request.deliveries).unwrap_or(0);
     let read = |reply: &crate::destinations::Reply| settings.classify_late(reply, sent);
-    let asking = exchange::signed(lane, question, turn, &[], &[], shared, |reply| {
-        read(reply).is_some_and(|answer| {
-            answer.verdict == LateVerdict::Unasked(Outcome::Hold(Hold::Credential))
-        })
-    });
+    let asking = exchange::signed(
+        lane,
+        question,
+        turn,
+        &[],
+        std::slice::from_ref(span),
+        shared,
+        |reply| {
+            read(reply).is_some_and(|answer| {
+                answer.verdict == LateVerdict::Unasked(Outcome::Hold(Hold::Credential))
+            })
+        },
+    );
     let answered = tokio::select! {
         biased;
         // Whoever asks next gets the same answer.
-        _ = stop.wait_for(|&stop| stop) => return Ok(()),
+        _ = stop.wait_for(|&stop| stop) => {
+            spans::finish(span, "not_asked", None);
+            return Ok(());
+        }
         answered = asking => answered,
     };
     let unasked = LateAnswer {
@@ -161,7 +179,10 @@ async fn ask(
 
     let now = shared.clock.now();
     let settled = late::resolve(answer.verdict, request, later, &lane.limits, now);
-    let span = spans::settle(sent);
+    let (word, is_failure) = named(answer.verdict);
+    spans::finish(span, word, is_failure.then_some(word));
+    let settling = spans::settle(request.told.iter().cloned(), sent);
+    let statement = spans::write(&settling);
     let moved = late::settle(
         &shared.database,
         &lane.destination.name,
@@ -172,9 +193,28 @@ async fn ask(
         now,
     )
     .await
-    .inspect_err(|error| spans::settle_failed(&span, error.code()))?;
+    .inspect_err(|error| {
+        spans::write_failed(&statement, error.code());
+        spans::settle_failed(&settling, error.code());
+    })?;
+    drop((statement, settling));
     tell(lane, request, &answer, &settled, &moved, shared);
     Ok(())
+}
+
+/// What a span says of an answer, and whether that is a failure.
+fn named(verdict: LateVerdict) -> (&'static str, bool) {
+    match verdict {
+        LateVerdict::Open => ("open", false),
+        LateVerdict::All(outcome) => (
+            outcome.as_str(),
+            !matches!(outcome.as_str(), "accepted" | "sent"),
+        ),
+        LateVerdict::SomeFailed { .. } => ("partly_failed", true),
+        LateVerdict::SomeUnmatched => ("accepted", false),
+        LateVerdict::Forgotten => ("forgotten", true),
+        LateVerdict::Unasked(_) => ("unasked", true),
+    }
 }
 
 /// Tells gate, holds and rules what the answer says beyond the request's events. As a probe it opens a gate that failures
@@ -250,6 +290,8 @@ fn tell(
                 result = becomes.state.as_str(),
                 reason,
                 code = answer.reasons.first().map(|(reason, _)| reason.as_str()),
+                trace_id = one.told.as_ref().map(Place::trace_id),
+                span_id = one.told.as_ref().map(Place::span_id),
                 "dead letter"
             );
         }

@@ -24,6 +24,7 @@ mod retention;
 mod rules;
 mod settler;
 mod tally;
+mod trace;
 mod turns;
 mod verdict;
 

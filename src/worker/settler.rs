@@ -10,14 +10,16 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::Shared;
 use super::patience::Patience;
+use super::trace;
 use crate::claim::Ticket;
 use crate::db::error::DatabaseError;
 use crate::outcome::{Reason, State};
 use crate::settle::{self, Settlement};
-use crate::telemetry::context::{RowContext, TraceId};
+use crate::telemetry::context::{Place, RowContext, TraceId};
 use crate::telemetry::health::Part;
 use crate::telemetry::spans;
 
@@ -161,9 +163,18 @@ impl Book {
         self.open.retain(|_, open| open.ticket.expires_at > now);
         let mut patience = Patience::default();
         let mut is_in_doubt = false;
-        let span = spans::settle(self.results.len());
+        if self.results.is_empty() && self.finished.is_empty() {
+            return;
+        }
+        let told = self.results.iter().filter_map(trace::of_result);
+        let span = spans::settle(told, self.results.len());
         while !(self.results.is_empty() && self.finished.is_empty()) {
-            let error = match self.write(shared, is_in_doubt).await {
+            let statement = spans::write(&span);
+            let error = match self
+                .write(shared, is_in_doubt)
+                .instrument(statement.clone())
+                .await
+            {
                 Ok(written) => {
                     shared.is_behind.store(false, Ordering::Relaxed);
                     shared.metrics.unwritten(0);
@@ -173,7 +184,8 @@ impl Book {
                 }
                 Err(error) => error,
             };
-            spans::settle_failed(&span, error.code());
+            spans::write_failed(&statement, error.code());
+            drop(statement);
             if error.is_about_data() {
                 self.drop_unwritable(shared, &error).await;
                 continue;
@@ -183,6 +195,7 @@ impl Book {
             shared.metrics.unwritten(self.results.len());
             shared.fails(Part::Results, &error);
             if give_up_at.get().is_some_and(|at| Instant::now() >= *at) {
+                spans::settle_failed(&span, error.code());
                 tracing::error!(%error, deliveries = self.results.len(), "shutting down with results that could not be written; they will be sent again where the platform deduplicates");
                 return;
             }
@@ -281,10 +294,14 @@ fn is_among(written: &HashSet<(i64, String)>, result: &Settlement) -> bool {
 }
 
 fn report_unwritable(result: &Settlement, error: &DatabaseError) {
+    let place = trace::of_result(result);
     tracing::error!(
+        event_id = result.event.as_deref().map(|event| event.event_id.as_str()),
         event_no = result.ticket.event_no,
         destination = result.destination,
         state = result.state.as_str(),
+        trace_id = place.as_ref().map(Place::trace_id),
+        span_id = place.as_ref().map(Place::span_id),
         %error,
         "a result breaks a rule of the database; this is a defect, please report it"
     );
@@ -308,6 +325,7 @@ fn tell(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) 
         return true;
     }
     let event = result.event.as_deref();
+    let place = || trace::of_result(result);
     if matches!(
         result.state,
         State::Rejected | State::Uncertain | State::Exhausted
@@ -320,15 +338,21 @@ fn tell(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) 
             reason = result.reason.map(crate::outcome::Reason::as_str),
             code = result.error_code,
             attempt = result.tries,
+            trace_id = place().as_ref().map(Place::trace_id),
+            span_id = place().as_ref().map(Place::span_id),
             "dead letter"
         );
     } else {
         tracing::debug!(
+            event_id = event.map(|event| event.event_id.as_str()),
             event_no = result.ticket.event_no,
             destination = result.destination,
             result = result.state.as_str(),
             reason = result.reason.map(crate::outcome::Reason::as_str),
+            code = result.error_code,
             attempt = result.tries,
+            trace_id = place().as_ref().map(Place::trace_id),
+            span_id = place().as_ref().map(Place::span_id),
             "settled"
         );
     }

@@ -33,6 +33,8 @@ pub use reconciliation::Compared;
 use reconciliation::Reconciliation;
 use words::{Closed, Labels, OTHER};
 
+use super::losses::Losses;
+
 /// All metrics of the process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Process>);
@@ -55,6 +57,8 @@ struct Process {
     data_removed: Counter,
     data_overdue: Gauge<f64, AtomicU64>,
     span_export_failures: Counter,
+    spans_lost: Counter,
+    metric_export_failures: Counter,
     admin_refusals: Closed<4>,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
     pool: [Gauge<u64, AtomicU64>; 3],
@@ -167,6 +171,18 @@ impl Metrics {
                 registry,
                 "span_export_failures",
                 "Batches of spans the OTLP collector did not take",
+                Counter::default(),
+            ),
+            metric_export_failures: register(
+                registry,
+                "metric_export_failures",
+                "Exports of these numbers the OTLP collector did not take",
+                Counter::default(),
+            ),
+            spans_lost: register(
+                registry,
+                "spans_lost",
+                "Spans that no OTLP collector took: the queue was full, or the export failed",
                 Counter::default(),
             ),
             admin_refusals: Closed::new(
@@ -340,9 +356,17 @@ impl Metrics {
         plain::plain(&self.render())
     }
 
+    /// Counted by the exporter of these numbers.
+    pub(super) fn metric_losses(&self) -> Losses {
+        Losses::new(self.0.metric_export_failures.clone(), Counter::default())
+    }
+
     /// Counted by the trace exporter.
-    pub(super) fn span_export_failures(&self) -> Counter {
-        self.0.span_export_failures.clone()
+    pub(super) fn span_losses(&self) -> Losses {
+        Losses::new(
+            self.0.span_export_failures.clone(),
+            self.0.spans_lost.clone(),
+        )
     }
 }
 

@@ -20,6 +20,7 @@ fn delivery(attempt: u32, row: Option<&RowContext>) -> Delivery<'_> {
         event_type: "order_paid",
         attempt,
         row,
+        earlier: None,
     }
 }
 
@@ -37,9 +38,9 @@ fn a_delivery_links_to_its_row_also_when_the_row_was_not_sampled() {
         let sent = traced(|| {
             let row = row(flags);
             let span = process(&delivery(1, Some(&row)), Relation::Link);
-            let id = trace_id(&span, Some(&row)).unwrap();
+            let place = place(&span, Some(&row)).unwrap();
             assert_ne!(
-                id,
+                place.stored_id(),
                 row.trace_id(),
                 "in link mode the delivery has a trace of its own"
             );
@@ -78,10 +79,12 @@ fn a_delivery_links_to_its_row_also_when_the_row_was_not_sampled() {
 fn parent_mode_is_for_the_first_attempt_and_keeps_unsampled_rows() {
     let sent = traced(|| {
         let row = row("00");
-        let claim = receive([("event-1", Some(&row))].into_iter());
+        let claim = receive();
+        received(&claim, [("event-1", Some(row.clone()))].into_iter());
         claim.in_scope(|| {
             let span = process(&delivery(1, Some(&row)), Relation::Parent);
-            assert_eq!(trace_id(&span, None), Some(row.trace_id()));
+            let place = place(&span, None).unwrap();
+            assert_eq!(place.stored_id(), row.trace_id());
         });
     });
     let span = the(&sent, "process meta_eu");
@@ -97,12 +100,75 @@ fn parent_mode_is_for_the_first_attempt_and_keeps_unsampled_rows() {
     assert!(retry.parent_span_id.is_empty() && retry.links.len() == 1);
 }
 
+/// What is stored of a try is its trace id alone, and it must lead to that very span.
+#[test]
+fn a_retry_links_to_the_span_of_the_try_before() {
+    let sent = traced(|| {
+        let row = row("01");
+        let first = process(&delivery(1, Some(&row)), Relation::Link);
+        let stored = place(&first, Some(&row)).unwrap().stored_id();
+        finish(&first, "retry", Some("retry"));
+        drop(first);
+        let earlier = Place::stored(Some(stored), None);
+        let again = Delivery {
+            earlier: earlier.as_ref(),
+            ..delivery(2, Some(&row))
+        };
+        finish(&process(&again, Relation::Link), "accepted", None);
+        // A first try that was told in the row's own trace is where the row's link leads.
+        let in_row = Place::of_row(&row);
+        let again = Delivery {
+            earlier: Some(&in_row),
+            ..again
+        };
+        finish(&process(&again, Relation::Link), "sent", None);
+    });
+    let of = |result: &str| {
+        let mut found = sent
+            .iter()
+            .filter(|span| attribute(&span.attributes, "conversion_outbox.result_class") == result);
+        found.next().unwrap()
+    };
+    let (first, second) = (of("retry"), of("accepted"));
+    let kinds: Vec<String> = second
+        .links
+        .iter()
+        .map(|link| attribute(&link.attributes, "conversion_outbox.link"))
+        .collect();
+    assert_eq!(kinds, ["application", "earlier_try"]);
+    assert_eq!(second.links[1].trace_id, first.trace_id);
+    assert_eq!(second.links[1].span_id, first.span_id);
+    assert_ne!(second.trace_id, first.trace_id);
+    assert_eq!(of("sent").links.len(), 1);
+}
+
+#[test]
+fn a_claim_that_found_nothing_leaves_no_span() {
+    let sent = traced(|| {
+        nothing_received(&receive());
+        received(&receive(), [("event-1", None)].into_iter());
+    });
+    assert_eq!(sent.len(), 1, "{sent:?}");
+}
+
+#[test]
+fn the_applications_trace_state_comes_along() {
+    let sent = traced(|| {
+        let text = format!("00-{TRACE}-{SPAN}-01");
+        let row = RowContext::parse(Some(&text), Some("vendor=1,other=x")).unwrap();
+        drop(process(&delivery(1, Some(&row)), Relation::Parent));
+    });
+    let span = the(&sent, "process meta_eu");
+    assert_eq!(span.trace_state, "vendor=1,other=x");
+    assert_eq!(span.links[0].trace_state, "vendor=1,other=x");
+}
+
 #[test]
 fn a_claim_links_every_row() {
     let sent = traced(|| {
         let row = row("01");
-        let rows: Vec<_> = (0..200).map(|_| ("event-1", Some(&row))).collect();
-        drop(receive(rows.into_iter()));
+        let rows: Vec<_> = (0..200).map(|_| ("event-1", Some(row.clone()))).collect();
+        received(&receive(), rows.into_iter());
     });
     let span = the(&sent, "receive conversion_outbox");
     assert_eq!(span.kind(), SpanKind::Client);
@@ -171,15 +237,62 @@ fn a_batch_request_and_its_deliveries_link_each_other() {
 }
 
 #[test]
-fn a_failed_write_back_shows_its_sqlstate() {
-    let sent = traced(|| settle_failed(&settle(3), Some("57014")));
-    let span = the(&sent, "settle conversion_outbox");
-    assert_eq!(attribute(&span.attributes, "db.system.name"), "postgresql");
+fn a_write_back_links_its_deliveries_and_shows_each_statement() {
+    let row = row("01");
+    let sent = traced(|| {
+        let span = settle([Place::of_row(&row)].into_iter(), 3);
+        write_failed(&write(&span), Some("57014"));
+        drop(write(&span));
+    });
+    let settle = the(&sent, "settle conversion_outbox");
+    assert_eq!(hex(&settle.links[0].span_id), SPAN);
     assert_eq!(
-        attribute(&span.attributes, "db.response.status_code"),
-        "57014"
+        settle.status.clone().unwrap_or_default().code(),
+        StatusCode::Unset,
+        "it was written in the end"
     );
-    assert_eq!(attribute(&span.attributes, "error.type"), "57014");
+    let mut writes: Vec<_> = sent.iter().filter(|span| span.name == WRITE).collect();
+    writes.sort_by_key(|span| span.attributes.len());
+    assert!(
+        writes
+            .iter()
+            .all(|span| span.parent_span_id == settle.span_id && span.kind() == SpanKind::Client)
+    );
+    for (write, code) in writes.iter().zip(["", "57014"]) {
+        assert_eq!(attribute(&write.attributes, "db.system.name"), "postgresql");
+        assert_eq!(attribute(&write.attributes, "db.query.summary"), WRITE);
+        assert_eq!(
+            attribute(&write.attributes, "db.response.status_code"),
+            code
+        );
+        assert_eq!(attribute(&write.attributes, "error.type"), code);
+    }
+}
+
+#[test]
+fn a_late_answer_links_what_it_is_about() {
+    let row = row("01");
+    let sent = traced(|| {
+        let span = late("google", &[Place::of_row(&row)], 40);
+        let url = Url::parse("http://127.0.0.1:1/").unwrap();
+        let question = request("GET", &url, std::slice::from_ref(&span));
+        numbered(&question, Some("request-id"), "qTx3".into());
+        drop(question);
+        finish(&span, "partly_failed", Some("partly_failed"));
+    });
+    let (late, question) = (the(&sent, "process google"), the(&sent, "GET"));
+    assert_eq!(hex(&late.links[0].trace_id), TRACE);
+    assert_eq!(question.parent_span_id, late.span_id);
+    assert_eq!(
+        attribute(&late.attributes, "messaging.batch.message_count"),
+        "40"
+    );
+    let keys: Vec<&str> = question
+        .attributes
+        .iter()
+        .map(|one| one.key.as_str())
+        .collect();
+    assert!(keys.contains(&"http.response.header.request-id"));
 }
 
 #[test]
@@ -188,7 +301,9 @@ fn without_an_exporter_the_rows_trace_is_recorded() {
     with_subscriber(None, || {
         let span = process(&delivery(1, Some(&row)), Relation::Parent);
         assert!(span.is_disabled());
-        assert_eq!(trace_id(&span, Some(&row)), Some(row.trace_id()));
-        assert_eq!(trace_id(&span, None), None);
+        let of_row = place(&span, Some(&row)).unwrap();
+        assert_eq!(of_row.stored_id(), row.trace_id());
+        assert_eq!(place(&span, None), None);
+        nothing_received(&receive());
     });
 }

@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, channel};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
-use prometheus_client::metrics::counter::Counter;
 use prost::Message;
 
 use super::super::{LogStream, subscriber};
@@ -24,7 +23,7 @@ pub(in crate::telemetry) fn exported(
         ..settings
     };
     let received = receive(collector);
-    let export = Export::start(&settings, &|_| None, Counter::default())
+    let export = Export::start(&settings, &|_| None, Losses::default())
         .unwrap()
         .unwrap();
     with_subscriber(Some(&export), work);
@@ -84,7 +83,7 @@ fn receive(collector: TcpListener) -> Receiver<ExportTraceServiceRequest> {
     std::thread::spawn(move || {
         for stream in collector.incoming() {
             let mut stream = stream.unwrap();
-            let body = read(&stream);
+            let body = read(&stream, "/v1/traces");
             if sender
                 .send(ExportTraceServiceRequest::decode(&body[..]).unwrap())
                 .is_err()
@@ -99,10 +98,12 @@ fn receive(collector: TcpListener) -> Receiver<ExportTraceServiceRequest> {
     receiver
 }
 
-fn read(stream: &TcpStream) -> Vec<u8> {
+/// The body of one request to this path.
+pub(in crate::telemetry) fn read(stream: &TcpStream, path: &str) -> Vec<u8> {
     let mut reader = BufReader::new(stream);
     let mut lines = reader.by_ref().lines().map(Result::unwrap);
-    assert!(lines.next().unwrap().starts_with("POST /v1/traces "));
+    let first = lines.next().unwrap();
+    assert!(first.starts_with(&format!("POST {path} ")), "{first}");
     let length: Option<usize> = lines
         .take_while(|line| !line.is_empty())
         .filter_map(|line| {

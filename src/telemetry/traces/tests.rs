@@ -1,63 +1,16 @@
 use super::super::Telemetry;
+use super::super::names;
 use super::receiver::{attribute, exported, spans as spans_of, with_subscriber};
 use super::*;
 
-fn resolved(configured: Option<&str>, env: &[(&str, &str)]) -> Option<String> {
-    let settings = TelemetrySettings {
-        otlp_endpoint: configured.map(str::to_owned),
-        ..Default::default()
-    };
-    endpoint(&settings, &|name| from(env, name)).unwrap()
+fn settle() -> tracing::Span {
+    spans::settle(std::iter::empty(), 1)
 }
 
 fn from(env: &[(&str, &str)], name: &str) -> Option<String> {
     env.iter()
         .find(|(key, _)| *key == name)
         .map(|(_, value)| (*value).to_owned())
-}
-
-#[test]
-fn the_endpoint_is_resolved_as_the_specification_says() {
-    let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base:4318/");
-    let signal = (
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "http://signal:4318/custom",
-    );
-    assert_eq!(resolved(None, &[]), None);
-    assert_eq!(
-        resolved(None, &[base]).unwrap(),
-        "http://base:4318/v1/traces"
-    );
-    assert_eq!(
-        resolved(None, &[base, signal]).unwrap(),
-        "http://signal:4318/custom"
-    );
-    assert_eq!(
-        resolved(Some("https://own/otlp"), &[base]).unwrap(),
-        "https://own/otlp/v1/traces"
-    );
-    assert_eq!(
-        resolved(Some("https://own/v1/traces"), &[]).unwrap(),
-        "https://own/v1/traces"
-    );
-    assert_eq!(resolved(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), None);
-    assert_eq!(resolved(None, &[base, ("OTEL_SDK_DISABLED", "True")]), None);
-    assert_eq!(
-        resolved(Some("http://own"), &[("OTEL_TRACES_EXPORTER", "none")]),
-        None
-    );
-}
-
-#[test]
-fn a_bad_endpoint_is_named_by_its_origin_and_not_repeated() {
-    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://user:hunter2@base")];
-    let error = endpoint(&TelemetrySettings::default(), &|name| from(&env, name))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && !error.contains("hunter2"),
-        "{error}"
-    );
 }
 
 #[test]
@@ -75,10 +28,10 @@ fn the_standard_sampler_variables_are_read() {
 #[test]
 fn no_endpoint_means_no_exporter_and_no_spans() {
     let export =
-        Export::start(&TelemetrySettings::default(), &|_| None, Counter::default()).unwrap();
+        Export::start(&TelemetrySettings::default(), &|_| None, Losses::default()).unwrap();
     assert!(export.is_none());
     with_subscriber(export.as_ref(), || {
-        assert!(spans::settle(1).is_disabled());
+        assert!(settle().is_disabled());
         assert!(!tracing::enabled!(target: spans::TARGET, tracing::Level::INFO));
     });
 }
@@ -90,7 +43,7 @@ fn the_resource_says_who_speaks() {
         service_instance_id: "pod-1".into(),
         ..Default::default()
     };
-    let sent = exported(settings, || drop(spans::settle(1)));
+    let sent = exported(settings, || drop(settle()));
     let resource = sent[0].resource.as_ref().unwrap();
     assert_eq!(
         attribute(&resource.attributes, names::SERVICE_NAME),
@@ -110,7 +63,7 @@ fn the_resource_says_who_speaks() {
 #[test]
 fn only_our_spans_are_exported() {
     let sent = exported(TelemetrySettings::default(), || {
-        let own = spans::settle(1);
+        let own = settle();
         own.in_scope(|| {
             tracing::error_span!(target: "hyper", "foreign")
                 .in_scope(|| tracing::error!("not an event of a span"));
@@ -122,32 +75,48 @@ fn only_our_spans_are_exported() {
 }
 
 #[test]
-fn a_collector_that_is_down_is_counted_and_spoken_of_once_a_minute() {
-    let failures = Counter::default();
+fn a_collector_that_is_down_is_counted() {
+    let losses = Losses::default();
+    let (failures, lost) = (losses.failures.clone(), losses.lost.clone());
     let settings = TelemetrySettings {
         // Port 9 of loopback is the discard service; nothing listens on it here.
         otlp_endpoint: Some("http://127.0.0.1:9".into()),
         ..Default::default()
     };
-    let export = Export::start(&settings, &|_| None, failures.clone())
+    let export = Export::start(&settings, &|_| None, losses)
         .unwrap()
         .unwrap();
-    with_subscriber(Some(&export), || drop(spans::settle(1)));
+    with_subscriber(Some(&export), || drop(settle()));
     export.shutdown();
-    assert_eq!(failures.get(), 1);
+    assert_eq!((failures.get(), lost.get()), (1, 1));
+}
 
-    let watched = Watched::new((), Counter::default());
-    let error = OTelSdkError::InternalFailure("secret".into());
-    let start = Instant::now();
-    watched.failed(&error, start);
-    watched.failed(&error, start + Duration::from_secs(59));
-    assert_eq!(*watched.complained.lock().unwrap(), Some(start));
-    watched.failed(&error, start + Duration::from_secs(60));
-    assert_eq!(
-        *watched.complained.lock().unwrap(),
-        Some(start + Duration::from_secs(60))
+/// It takes the connection and never answers. Spans find no room, and the end of the process does not wait for it.
+#[test]
+fn a_collector_that_hangs_costs_spans_and_no_time() {
+    let hanging = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let settings = TelemetrySettings {
+        otlp_endpoint: Some(format!("http://{}", hanging.local_addr().unwrap())),
+        ..Default::default()
+    };
+    let losses = Losses::default();
+    let lost = losses.lost.clone();
+    let env = |name: &str| (name == "OTEL_BSP_MAX_QUEUE_SIZE").then(|| "512".to_owned());
+    let export = Export::start(&settings, &env, losses).unwrap().unwrap();
+    let begun = std::time::Instant::now();
+    with_subscriber(Some(&export), || {
+        // A first batch hangs at the collector, a second one fills the queue, and the rest is one too many each.
+        (0..3000).for_each(|_| drop(settle()));
+    });
+    assert!(begun.elapsed() < Duration::from_secs(2), "nothing waits");
+    assert!(lost.get() >= 3000 - 2 * 512, "{}", lost.get());
+    export.shutdown_within(Duration::from_millis(200));
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(
+        lost.get() >= 3000 - 512,
+        "what is left at the end is counted too"
     );
-    assert_eq!(watched.failures.get(), 3);
+    drop(hanging);
 }
 
 /// Both the client's construction and the flush would panic or hang if they ran on the runtime's own thread.
@@ -157,9 +126,15 @@ async fn it_starts_and_stops_inside_a_runtime_of_one_thread() {
         otlp_endpoint: Some("http://127.0.0.1:9".into()),
         ..Default::default()
     };
-    let failures = Counter::default();
-    let export = Export::start(&settings, &|_| None, failures.clone()).unwrap();
-    with_subscriber(export.as_ref(), || drop(spans::settle(1)));
-    Telemetry { export }.shutdown().await;
+    let losses = Losses::default();
+    let failures = losses.failures.clone();
+    let export = Export::start(&settings, &|_| None, losses).unwrap();
+    with_subscriber(export.as_ref(), || drop(settle()));
+    Telemetry {
+        export,
+        metrics: None,
+    }
+    .shutdown()
+    .await;
     assert_eq!(failures.get(), 1);
 }

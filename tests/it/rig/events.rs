@@ -13,7 +13,7 @@ pub(crate) async fn insert_in(client: &impl tokio_postgres::GenericClient, event
                value => (e ->> 'value')::numeric, currency => e ->> 'currency', user_data => e -> 'user_data',
                click_ids => e -> 'click_ids', properties => e -> 'properties', action_source => e ->> 'action_source',
                page_url => e ->> 'page_url', source => e ->> 'source', depends_on => e ->> 'depends_on',
-               traceparent => e ->> 'traceparent')
+               traceparent => e ->> 'traceparent', tracestate => e ->> 'tracestate')
              from jsonb_array_elements($1::jsonb) e",
             &[&Value::from(events.to_vec())],
         )
