@@ -42,6 +42,7 @@ pub mod pages;
 pub mod preview;
 pub mod proof;
 pub mod reconcile;
+pub mod reports;
 pub mod serve;
 pub mod telemetry;
 

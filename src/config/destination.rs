@@ -14,6 +14,7 @@ use super::worker::WorkerConfig;
 use crate::consent::{ConsentPolicy, Kind, Signal};
 use crate::destinations::{Credentials, Platform, Settings};
 use crate::limit::RateLimit;
+use crate::reports;
 
 /// One configured account on a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct DestinationConfig {
     pub age_max: Option<Duration>,
     /// How long one request may take, connecting included.
     pub request_timeout: Duration,
+    /// How the platform is asked what it counted; nothing where it is not.
+    pub report: Option<reports::Settings>,
 }
 
 /// Which events come to a destination. Whatever is not given lets everything pass; what is given must all hold.
@@ -115,9 +118,13 @@ impl DestinationConfig {
             events: &events,
         }
         .check(reader);
+        let base_url = reader.address("base_url", platform.needs().base_url);
         let config = DestinationConfig {
             is_enabled: reader.boolean("enabled").unwrap_or(true),
-            base_url: reader.address("base_url", platform.needs().base_url),
+            report: reader.table("report", |reader| {
+                reports::Settings::read(reader, platform, settings.as_ref(), &base_url)
+            }),
+            base_url,
             reach: match reader.boolean("allow_private_addresses") {
                 Some(true) => Reach::Anywhere,
                 _ => Reach::Public,
@@ -161,6 +168,13 @@ impl DestinationConfig {
             name: name?,
         };
         check_reach(reader, &config);
+        if config.report.is_some() && config.settings.adjusts_destination().is_some() {
+            reader.fault(
+                "report",
+                "belongs to the destination whose conversions this one adjusts",
+                "move it there: both have the same numbers",
+            );
+        }
         let longest = worker.request_timeout_max();
         if reader.has("request_timeout_secs") && config.request_timeout > longest {
             reader.fault(
@@ -194,19 +208,28 @@ impl DestinationConfig {
 
 /// A number that is written in an address is seen here; what a name leads to, when a connection is made.
 fn check_reach(reader: &mut Reader<'_>, config: &DestinationConfig) {
-    let token_url = match config.settings.credentials() {
+    let token_url = |credentials| match credentials {
         Credentials::OAuth(oauth) => Some(&oauth.token_url),
         Credentials::Secret(_) => None,
     };
+    let report = config.report.as_ref();
     let addresses = [
         ("base_url", Some(&config.base_url)),
-        ("token_url", token_url),
+        ("token_url", token_url(config.settings.credentials())),
+        ("report", report.map(|report| &report.base_url)),
+        (
+            "report",
+            report.and_then(|report| token_url(report.credentials())),
+        ),
     ];
     for (key, url) in addresses {
         if url.is_some_and(|url| !config.reach.takes(url)) {
             reader.fault(
                 key,
-                "is a private address",
+                match key {
+                    "report" => "names a private address",
+                    _ => "is a private address",
+                },
                 "write the platform's public address, or allow_private_addresses = true if it is meant to be inside your network",
             );
         }

@@ -107,6 +107,14 @@ fn the_documented_defaults_are_the_defaults() {
     found.reconcile.clear();
     // The sample spells the default action sources out.
     for destination in &mut found.destinations {
+        // A platform that is not asked for reports has no defaults for that; one that is has these.
+        let platform = destination.platform();
+        if let Some(report) = destination.report.take() {
+            assert_eq!(report.final_after, crate::reports::delay(platform));
+            assert_eq!(report.base_url.scheme(), "https");
+        } else {
+            assert_eq!(platform, crate::destinations::Platform::GoogleAds);
+        }
         if let Settings::Meta(settings) = &mut destination.settings {
             assert_eq!(
                 settings.action_source("deal_won"),

@@ -23,6 +23,7 @@ mod settings;
 
 pub use super::google::Merchant;
 pub use classify::classify;
+pub(crate) use settings::read_version;
 pub use settings::{Settings, version_ends};
 
 // --- needs ---

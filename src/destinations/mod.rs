@@ -14,7 +14,7 @@ mod request;
 pub mod request_number;
 mod version;
 
-use request::address;
+pub(crate) use request::address;
 pub use request::{Credential, HttpRequest, Item, Lot, Method, Reply, Unsendable};
 pub use version::{Ending, Version};
 

@@ -178,7 +178,7 @@ impl Reply {
 }
 
 /// An address under the base, which may itself have a path (a proxy, a sandbox).
-pub(super) fn address(base_url: &Url, path: &str) -> Url {
+pub(crate) fn address(base_url: &Url, path: &str) -> Url {
     let mut url = base_url.clone();
     url.set_path(&format!("{}{path}", base_url.path().trim_end_matches('/')));
     url

@@ -13,15 +13,23 @@ const NAME: &str = "credential";
 /// Reads every secret, and signs with a service account's key.
 pub(super) fn check(destination: &DestinationConfig, now: DateTime<Utc>) -> Check {
     let credentials = destination.settings.credentials();
+    usable(NAME, credentials, now).at(&destination.name)
+}
+
+/// The same of any credential.
+pub(super) fn usable(
+    name: &'static str,
+    credentials: Credentials<'_>,
+    now: DateTime<Utc>,
+) -> Check {
     let usable = match credentials {
         Credentials::Secret(secret) => secret.load().map(drop).map_err(|error| error.to_string()),
         Credentials::OAuth(oauth) => token::try_out(oauth, now).map_err(|error| error.to_string()),
     };
-    let check = match usable {
-        Ok(()) => Check::ok(NAME, described(credentials)),
-        Err(error) => Check::error(NAME, &error).blame(Blame::Configuration),
-    };
-    check.at(&destination.name)
+    match usable {
+        Ok(()) => Check::ok(name, described(credentials)),
+        Err(error) => Check::error(name, &error).blame(Blame::Configuration),
+    }
 }
 
 fn described(credentials: Credentials<'_>) -> String {

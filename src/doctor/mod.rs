@@ -8,6 +8,7 @@ mod credential;
 mod database;
 mod mapping;
 mod platform;
+mod report;
 mod settings;
 mod version;
 
@@ -174,6 +175,7 @@ pub async fn examine(config: &Config, scope: &Scope<'_>, now: DateTime<Utc>) -> 
     }
     for destination in &asked {
         checks.push(credential::check(destination, now));
+        checks.extend(report::credential(destination, now));
         checks.extend(version::check(destination, now.date_naive()));
         checks.extend(settings::check(destination));
         checks.extend(mapping::routes(destination));
@@ -197,6 +199,7 @@ pub async fn examine(config: &Config, scope: &Scope<'_>, now: DateTime<Utc>) -> 
                     test_event: scope.test_event,
                 };
                 checks.extend(platform::examine(&patient, sender, now).await);
+                checks.extend(report::examine(destination, sender, now).await);
             }
         }
         None => checks.push(Check::skipped(

@@ -52,6 +52,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
             "/_sandbox/linkedin/tokens",
             axum::routing::delete(revoke_linkedin_tokens),
         )
+        .route("/_sandbox/reports", put(set_up_reports))
         .route("/_sandbox/clock", get(clock).put(set_clock))
 }
 
@@ -181,6 +182,12 @@ async fn set_up_linkedin(Shared(state): Shared<Arc<State>>, body: Bytes) -> Resp
 async fn revoke_linkedin_tokens(Shared(state): Shared<Arc<State>>) -> Response<Body> {
     state.worlds().linkedin.revoke_access_tokens();
     Reply::empty(204).into_response()
+}
+
+/// Says how reports stand to what was counted; what is left out is as at the start.
+async fn set_up_reports(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response<Body> {
+    let set_up = |settings| state.worlds().reporting.set_up(settings);
+    finish(read(&body).map(set_up).map(|()| Reply::empty(204)))
 }
 
 async fn clock(Shared(state): Shared<Arc<State>>) -> Response<Body> {

@@ -1,17 +1,18 @@
 //! Emulated advertising platforms on loopback: strict by the platforms' documentation, with a ledger of what
 //! arrived, scripted faults, a clock to move and a page to look at. They share no type with the adapters, so a
-//! mistake in an adapter cannot hide in its emulator. Not for a released image, and not for matching or reporting:
-//! only the receiving end of an API is emulated.
+//! mistake in an adapter cannot hide in its emulator. Reports tell what the ledger holds. Not for a released image, and not
+//! for matching.
 //!
 //! Meta answers at `/{version}/{dataset id}/events`, GA4 at `/mp/collect` and `/debug/mp/collect`, Google Data
 //! Manager at `/v1/events:ingest`, Google Ads at `/{version}/customers/…`, LinkedIn at `/rest/…`, Google's token
-//! endpoint at `/token`; all also below `/meta`, `/ga4`, `/google_data_manager` and so on. The sandbox's own API lives
+//! endpoint at `/token`; reports at the platforms' own paths; all also below `/meta`, `/ga4`, `/google_data_manager` and so on. The sandbox's own API lives
 //! below `/_sandbox/`.
 
 mod accounts;
 mod calls;
 mod clock;
 mod control;
+mod counted;
 mod currency;
 pub mod data_manager;
 mod dedup;
@@ -50,6 +51,7 @@ use tokio::task::JoinHandle;
 pub use self::accounts::{Account, TokenState};
 pub use self::calls::CallCount;
 pub use self::clock::Clock;
+pub use self::counted::{Settings as ReportSettings, Zone};
 pub use self::dedup::{Amount, Change, Conversion, ConversionKey};
 pub use self::exchange::{Channel, Platform};
 pub use self::faults::{BadFault, Fault, FaultKind};
@@ -260,6 +262,11 @@ impl Sandbox {
     /// Looks at what LinkedIn knows, or changes it.
     pub fn linkedin<R>(&self, visit: impl FnOnce(&mut linkedin::World) -> R) -> R {
         visit(&mut self.state.worlds().linkedin)
+    }
+
+    /// Says how reports stand to what was counted: how late they are, what they leave out.
+    pub fn set_up_reports(&self, settings: ReportSettings) {
+        self.state.worlds().reporting.set_up(settings);
     }
 
     /// Moves the sandbox's clock to this distance from its base.

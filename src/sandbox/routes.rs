@@ -5,7 +5,7 @@ use super::exchange::Platform;
 /// Said where no platform lives.
 pub(super) const ADVICE: &str = "nothing here: Meta is at /{version}/{dataset id}/events, GA4 at /mp/collect, \
     Google Data Manager at /v1/events:ingest, Google Ads at /{version}/customers/…, LinkedIn at /rest/…, Google's \
-    tokens at /token, LinkedIn's at /oauth/v2/accessToken; all of it also below /{platform}, the sandbox's own API \
+    tokens at /token, LinkedIn's at /oauth/v2/accessToken, reports at each platform's own path; all of it also below /{platform}, the sandbox's own API \
     at /_sandbox/";
 
 /// The platform of a path, and the path as the platform sees it.
@@ -28,7 +28,7 @@ pub(super) fn route(path: &str) -> Option<(Platform, &str)> {
     let version = first.strip_prefix('v').unwrap_or(first);
     let versioned = version.starts_with(|first: char| first.is_ascii_digit());
     let platform = match (first, second) {
-        ("mp", _) | ("debug", "mp") => Platform::Ga4,
+        ("mp", _) | ("debug", "mp") | ("v1beta", "properties") => Platform::Ga4,
         ("token", "") | ("v1", "events:ingest" | "requestStatus:retrieve") => {
             Platform::GoogleDataManager
         }
@@ -61,6 +61,10 @@ mod tests {
             (
                 "/v1/requestStatus:retrieve",
                 Some((manager, "/v1/requestStatus:retrieve")),
+            ),
+            (
+                "/v1beta/properties/1:runReport",
+                Some((ga4, "/v1beta/properties/1:runReport")),
             ),
             ("/token", Some((manager, "/token"))),
             ("/google_data_manager/token", Some((manager, "/token"))),

@@ -173,18 +173,21 @@ fn judge_and_record(
     let accounts = state.accounts().clone();
     // Held until the ledger is written: what a world and the ledger remember must have the same order.
     let mut worlds = state.worlds();
-    let around = Surroundings {
-        accounts: &accounts,
-        worlds: &mut worlds,
-        meta_mode: state.meta_mode,
-        processing: &plan.processing,
-        now,
-    };
     let Judgement {
         events,
         refusal,
         reply,
-    } = emulators::judge(arrived, &reading, around);
+    } = state.read(|ledger| {
+        let around = Surroundings {
+            accounts: &accounts,
+            worlds: &mut worlds,
+            ledger,
+            meta_mode: state.meta_mode,
+            processing: &plan.processing,
+            now,
+        };
+        emulators::judge(arrived, &reading, around)
+    });
     if is_call {
         return reply;
     }

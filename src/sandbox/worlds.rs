@@ -1,6 +1,7 @@
 //! What the platforms know beyond a list of accounts: credentials, conversion actions, clicks, requests in
 //! processing. One world for each family of platforms. Not for what arrived, which is the ledger's.
 
+use super::counted::Reporting;
 use super::google;
 use super::linkedin;
 
@@ -9,6 +10,7 @@ use super::linkedin;
 pub(super) struct Worlds {
     pub(super) google: google::World,
     pub(super) linkedin: linkedin::World,
+    pub(super) reporting: Reporting,
 }
 
 impl Worlds {

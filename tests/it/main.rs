@@ -27,6 +27,7 @@ mod privileges;
 mod process;
 mod race;
 mod repeat;
+mod reports;
 mod reversal;
 mod rig;
 mod roles;

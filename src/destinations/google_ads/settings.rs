@@ -53,12 +53,7 @@ impl Settings {
         );
         let customer_id = google::read_account(reader, "customer_id");
         let login_customer_id = google::read_account(reader, "login_customer_id");
-        let api_version = reader.text_where(
-            "api_version",
-            is_version,
-            "must look like v26",
-            "write v and a number",
-        );
+        let api_version = read_version(reader);
         let oauth = OAuth::read_google(reader, SCOPE);
         let conversion_actions = google::read_actions(reader);
         let validate_only = reader.boolean("validate_only").unwrap_or(false);
@@ -69,7 +64,7 @@ impl Settings {
         Some(Settings {
             login_customer_id: login_customer_id.filter(|login| *login != customer_id),
             customer_id,
-            api_version: api_version.unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
+            api_version,
             oauth: oauth?,
             conversion_actions,
             validate_only,
@@ -94,6 +89,17 @@ pub fn version_ends(version: &str) -> Option<NaiveDate> {
         false => ENDS.iter().find(|(name, _)| *name == version)?,
     };
     NaiveDate::from_ymd_opt(*year, *month, *day)
+}
+
+/// Reads `api_version`, by default the newest one known.
+pub(crate) fn read_version(reader: &mut Reader<'_>) -> String {
+    let version = reader.text_where(
+        "api_version",
+        is_version,
+        "must look like v26",
+        "write v and a number",
+    );
+    version.unwrap_or_else(|| DEFAULT_VERSION.to_owned())
 }
 
 fn is_version(text: &str) -> bool {

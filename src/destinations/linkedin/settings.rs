@@ -66,7 +66,7 @@ impl Settings {
             "must be a version of LinkedIn's API such as 202609",
             "write year and month of a release; there was none in December 2025",
         );
-        let access = read_access(reader);
+        let access = Access::read(reader);
         let clear_names = reader.boolean("clear_names").unwrap_or(false);
         let send_employment = reader.boolean("send_employment").unwrap_or(false);
         let send_ip = reader.boolean("send_ip").unwrap_or(false);
@@ -89,10 +89,7 @@ impl Settings {
 
     /// What every request is signed with.
     pub fn credentials(&self) -> Credentials<'_> {
-        match &self.access {
-            Access::Direct(token) => Credentials::Secret(token),
-            Access::Partner(oauth) => Credentials::OAuth(oauth),
-        }
+        self.access.credentials()
     }
 
     /// How a person is normalised: what leaves in the clear is the operator's word.
@@ -107,6 +104,33 @@ impl Settings {
     /// Whether the configured version knows hashed names.
     pub(super) fn takes_hashed_names(&self) -> bool {
         self.version.as_str() >= HASHED_NAMES_SINCE
+    }
+}
+
+impl Access {
+    /// What requests are signed with.
+    pub(crate) fn credentials(&self) -> Credentials<'_> {
+        match self {
+            Access::Direct(token) => Credentials::Secret(token),
+            Access::Partner(oauth) => Credentials::OAuth(oauth),
+        }
+    }
+
+    /// Exactly one of the two kinds of tokens.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Access> {
+        let has_token = reader.has("access_token");
+        let has_app = reader.has("oauth");
+        let token = reader.secret("access_token");
+        let app = OAuth::read_user(reader, TOKEN_URL);
+        if has_token == has_app {
+            reader.fault(
+                "access_token",
+                "or oauth: exactly one of them must be given",
+                "write access_token = { file = \"/path\" } for a token from Campaign Manager, or for a partner app a table oauth with client_id, client_secret and refresh_token",
+            );
+            return None;
+        }
+        token.map(Access::Direct).or(app.map(Access::Partner))
     }
 }
 
@@ -140,21 +164,4 @@ fn read_rules(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         );
     }
     rules
-}
-
-/// Exactly one of the two kinds of tokens.
-fn read_access(reader: &mut Reader<'_>) -> Option<Access> {
-    let has_token = reader.has("access_token");
-    let has_app = reader.has("oauth");
-    let token = reader.secret("access_token");
-    let app = OAuth::read_user(reader, TOKEN_URL);
-    if has_token == has_app {
-        reader.fault(
-            "access_token",
-            "or oauth: exactly one of them must be given",
-            "write access_token = { file = \"/path\" } for a token from Campaign Manager, or for a partner app a table oauth with client_id, client_secret and refresh_token",
-        );
-        return None;
-    }
-    token.map(Access::Direct).or(app.map(Access::Partner))
 }

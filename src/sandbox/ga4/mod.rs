@@ -5,6 +5,7 @@
 mod event;
 mod message;
 mod names;
+mod report;
 mod request;
 mod user_data;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use self::message::Message;
+pub(super) use self::report::{answer as answer_report, is_report};
 use super::accounts::{Accounts, Standing};
 use super::exchange::{
     Arrived, Heard, Judged, Judgement, Platform, Reading, Repeats, Reply, Ruling, scalar_text,

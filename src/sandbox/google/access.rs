@@ -17,6 +17,11 @@ pub const DATA_MANAGER_SCOPE: &str = "https://www.googleapis.com/auth/datamanage
 /// What a token for the Google Ads API must be good for.
 pub const ADS_SCOPE: &str = "https://www.googleapis.com/auth/adwords";
 
+/// What a token for the Analytics Data API must be good for
+/// (`developers.google.com/analytics/devguides/reporting/data/v1/rest/v1beta/properties/runReport`; the wider
+/// `…/auth/analytics` would do too, and is not emulated).
+pub const ANALYTICS_SCOPE: &str = "https://www.googleapis.com/auth/analytics.readonly";
+
 /// Seconds for which Google's tokens were seen to live.
 const LIFETIME: TimeDelta = TimeDelta::seconds(3599);
 

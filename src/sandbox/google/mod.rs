@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::access::Tokens;
-pub use self::access::{ADS_SCOPE, DATA_MANAGER_SCOPE};
+pub use self::access::{ADS_SCOPE, ANALYTICS_SCOPE, DATA_MANAGER_SCOPE};
 use self::actions::Actions;
 pub use self::actions::{ActionKind, ActionStatus, ConversionAction, Counting};
 use self::clicks::Clicks;

@@ -114,5 +114,6 @@ fn endpoints(arrived: &Arrived) -> Vec<String> {
         format!("http://{host}{TOKEN_PATH}"),
         below(Platform::GoogleDataManager),
         below(Platform::GoogleAds),
+        below(Platform::Ga4),
     ]
 }

@@ -9,6 +9,8 @@ mod failure;
 mod fields;
 mod messages;
 mod query;
+mod report;
+mod report_query;
 mod search;
 mod texts;
 mod upload;
@@ -21,6 +23,7 @@ use serde_json::{Value, json};
 use self::call::{Call, Method};
 use self::failure::{Answerer, Flaw};
 pub use self::world::{Customer, Quota, Setup, World};
+use super::counted::Book;
 use super::exchange::{Arrived, Heard, Judgement, Reading, Reply, scalar_text};
 use super::faults::Processing;
 use super::google::error::GoogleError;
@@ -117,23 +120,10 @@ pub(super) fn judge(
     processing: &Processing,
     now: DateTime<Utc>,
 ) -> Judgement {
-    let call = Call::of(&arrived.path).filter(|_| arrived.method == HttpMethod::POST);
-    let Some(call) = call else {
-        let reply = GoogleError::new(404, "Method not found.").reply();
-        return Judgement::refused(reading, "NOT_FOUND: there is no such method", reply);
+    let (call, answerer) = match enter(arrived, reading, world, now) {
+        Ok(entered) => entered,
+        Err(refused) => return *refused,
     };
-    if let Err(unauthorised) = world.authorise(arrived, ADS_SCOPE, now) {
-        let reply = unauthorised.reply(SERVICE);
-        return Judgement::refused(reading, unauthorised.reason(), reply);
-    }
-    let answerer = Answerer::of(arrived, world.ads.omits_zero_index);
-    if let Err((status, flaw)) = admit(arrived, &call, &world.ads, now) {
-        return Judgement::refused(reading, &flaw.code(), answerer.refuse(status, &flaw));
-    }
-    if let Err(seconds) = world.ads.ask(call.customer, now) {
-        let reason = "quotaError.RESOURCE_TEMPORARILY_EXHAUSTED";
-        return Judgement::refused(reading, reason, answerer.throttle(seconds));
-    }
     let kind = match call.method {
         Method::UploadClickConversions => &click::KIND,
         Method::UploadConversionAdjustments => &adjustment::KIND,
@@ -142,6 +132,55 @@ pub(super) fn judge(
         }
     };
     upload::judge(kind, arrived, reading, world, processing, &answerer, now)
+}
+
+/// Path, token, version, customer and quota.
+fn enter<'a>(
+    arrived: &'a Arrived,
+    reading: &Reading,
+    world: &mut google::World,
+    now: DateTime<Utc>,
+) -> Result<(Call<'a>, Answerer), Box<Judgement>> {
+    let refused = |reason: &str, reply| Box::new(Judgement::refused(reading, reason, reply));
+    let call = Call::of(&arrived.path).filter(|_| arrived.method == HttpMethod::POST);
+    let Some(call) = call else {
+        let reply = GoogleError::new(404, "Method not found.").reply();
+        return Err(refused("NOT_FOUND: there is no such method", reply));
+    };
+    if let Err(unauthorised) = world.authorise(arrived, ADS_SCOPE, now) {
+        let reply = unauthorised.reply(SERVICE);
+        return Err(refused(unauthorised.reason(), reply));
+    }
+    let answerer = Answerer::of(arrived, world.ads.omits_zero_index);
+    if let Err((status, flaw)) = admit(arrived, &call, &world.ads, now) {
+        return Err(refused(&flaw.code(), answerer.refuse(status, &flaw)));
+    }
+    if let Err(seconds) = world.ads.ask(call.customer, now) {
+        let reason = "quotaError.RESOURCE_TEMPORARILY_EXHAUSTED";
+        return Err(refused(reason, answerer.throttle(seconds)));
+    }
+    Ok((call, answerer))
+}
+
+/// Whether a request asks for numbers, and not for conversion actions.
+pub(super) fn is_report(arrived: &Arrived) -> bool {
+    let query = serde_json::from_slice::<Value>(&arrived.body).unwrap_or_default();
+    let text = query["query"].as_str().unwrap_or_default();
+    is_call(&arrived.path) && report_query::is_of_customer(text)
+}
+
+/// Answers a request for numbers.
+pub(super) fn answer_report(
+    arrived: &Arrived,
+    world: &mut google::World,
+    has_room: bool,
+    book: &Book<'_>,
+) -> Reply {
+    match enter(arrived, &Reading::nothing(), world, book.now) {
+        Err(refused) => refused.reply,
+        Ok((_, answerer)) if !has_room => answerer.throttle(900),
+        Ok((call, answerer)) => report::answer(arrived, call.customer, &answerer, book),
+    }
 }
 
 /// Whether the version lives, the customer is one, and whoever asks may act for it.

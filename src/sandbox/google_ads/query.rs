@@ -96,12 +96,12 @@ impl Query {
     }
 }
 
-fn wrong(value: &str) -> Flaw {
+pub(super) fn wrong(value: &str) -> Flaw {
     Flaw::new("queryError", value)
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Word {
+pub(super) enum Word {
     /// A name, a keyword, a number.
     Bare(String),
     Quoted(String),
@@ -109,10 +109,10 @@ enum Word {
 }
 
 /// The words still to be read, the next one last.
-struct Words(Vec<Word>);
+pub(super) struct Words(Vec<Word>);
 
 impl Words {
-    fn of(text: &str) -> Result<Words, Flaw> {
+    pub(super) fn of(text: &str) -> Result<Words, Flaw> {
         let (mut words, mut rest) = (Vec::new(), text.trim_start());
         while let Some(first) = rest.chars().next() {
             if let Some(symbol) = ["!=", "=", "(", ")", ","]
@@ -142,17 +142,17 @@ impl Words {
         Ok(Words(words))
     }
 
-    fn next(&mut self) -> Option<Word> {
+    pub(super) fn next(&mut self) -> Option<Word> {
         self.0.pop()
     }
 
-    fn keyword(&mut self, keyword: &str) -> Option<()> {
+    pub(super) fn keyword(&mut self, keyword: &str) -> Option<()> {
         let is_next =
             matches!(self.0.last(), Some(Word::Bare(word)) if word.eq_ignore_ascii_case(keyword));
         is_next.then(|| self.0.truncate(self.0.len() - 1))
     }
 
-    fn symbol(&mut self, symbol: &'static str) -> Option<()> {
+    pub(super) fn symbol(&mut self, symbol: &'static str) -> Option<()> {
         let is_next = self.0.last() == Some(&Word::Symbol(symbol));
         is_next.then(|| self.0.truncate(self.0.len() - 1))
     }
@@ -167,7 +167,7 @@ impl Words {
         }
     }
 
-    fn value(&mut self) -> Result<String, Flaw> {
+    pub(super) fn value(&mut self) -> Result<String, Flaw> {
         match self.next() {
             Some(Word::Bare(text) | Word::Quoted(text)) => Ok(text),
             Some(Word::Symbol(_)) => Err(wrong("BAD_VALUE")),
@@ -193,7 +193,7 @@ impl Words {
         })
     }
 
-    fn values(&mut self) -> Result<Vec<String>, Flaw> {
+    pub(super) fn values(&mut self) -> Result<Vec<String>, Flaw> {
         self.symbol("(").ok_or_else(|| wrong("EXPECTED_LIST"))?;
         if self.symbol(")").is_some() {
             return Err(wrong("PROHIBITED_EMPTY_LIST_IN_CONDITION"));
@@ -206,7 +206,7 @@ impl Words {
         Ok(values)
     }
 
-    fn limit(&mut self) -> Result<usize, Flaw> {
+    pub(super) fn limit(&mut self) -> Result<usize, Flaw> {
         match self.next() {
             Some(Word::Bare(number)) => number.parse().map_err(|_| wrong("BAD_LIMIT_VALUE")),
             _ => Err(wrong("BAD_LIMIT_VALUE")),

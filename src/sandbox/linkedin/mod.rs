@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod headers;
 mod identity;
+mod report;
 mod rules;
 mod schema;
 mod token_endpoint;
@@ -25,8 +26,9 @@ use sha2::{Digest, Sha256};
 
 pub use self::clients::OAuthClient;
 pub(super) use self::error::scripted;
+pub(super) use self::report::{REPORT_PATH, answer as answer_report};
 pub use self::rules::ConversionRule;
-pub use self::tokens::{AccessToken, LIST_SCOPE, SEND_SCOPE};
+pub use self::tokens::{AccessToken, LIST_SCOPE, REPORT_SCOPE, SEND_SCOPE};
 pub use self::world::{Mode, Setup, World};
 use super::exchange::{Arrived, Heard, Judgement, Reading, Reply, scalar_text};
 use super::faults::Processing;

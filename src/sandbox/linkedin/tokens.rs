@@ -17,6 +17,9 @@ pub const SEND_SCOPE: &str = "rw_conversions";
 /// What a token must be good for to list conversion rules.
 pub const LIST_SCOPE: &str = "r_ads";
 
+/// What a token must be good for to read reports.
+pub const REPORT_SCOPE: &str = "r_ads_reporting";
+
 /// How long an access token from the token endpoint lives: 60 days.
 const LIFETIME: TimeDelta = TimeDelta::seconds(5_184_000);
 

@@ -5,6 +5,7 @@ mod body;
 mod custom_data;
 mod event;
 pub(super) mod refusal;
+mod report;
 mod user_data;
 
 use axum::http::{Method, header};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::refusal::{Refusal, trace_id};
+pub(super) use self::report::{answer as answer_report, is_report};
 use super::accounts::{Accounts, Standing};
 use super::exchange::{
     Arrived, Heard, Judged, Judgement, Platform, Reading, Repeats, Reply, Ruling, scalar_text,

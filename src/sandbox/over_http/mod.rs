@@ -5,6 +5,7 @@ mod faults;
 mod google;
 mod google_ads;
 mod linkedin;
+mod reports;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

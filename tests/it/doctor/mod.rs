@@ -3,6 +3,7 @@
 
 mod house;
 mod platforms;
+mod reports;
 
 use chrono::{NaiveDate, TimeDelta, Utc};
 use conversion_outbox::sandbox::google::{ConversionAction, ServiceAccount};
