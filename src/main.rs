@@ -8,6 +8,7 @@ use clap::Parser as _;
 use conversion_outbox::cli::Cli;
 use conversion_outbox::cli::check::UnusableSecrets;
 use conversion_outbox::cli::doctor::Unwell;
+use conversion_outbox::cli::runs::SomeRefused;
 use conversion_outbox::config::fault::Faults;
 use conversion_outbox::config::secret::SecretError;
 use conversion_outbox::db::dial::OpenError;
@@ -92,6 +93,9 @@ fn code_of(cause: &(dyn Error + 'static)) -> Option<u8> {
             Blame::Unavailable => UNAVAILABLE,
             Blame::Configuration => BAD_CONFIG,
         });
+    }
+    if cause.is::<SomeRefused>() {
+        return Some(FINDINGS);
     }
     #[cfg(feature = "sandbox")]
     if let Some(PostgresError::NotInstalled { .. } | PostgresError::NoAccount) =

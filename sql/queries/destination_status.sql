@@ -1,5 +1,6 @@
--- Every destination with its backlog, its holds and its totals, for the command status.
-select b.destination, b.platform, b.enabled, b.hold_reason, b.hold_code, b.hold_advice, b.held_since,
+-- Every destination with its backlog, its holds and its totals, for the command status. Served: some worker said so within
+-- the last ten minutes.
+select b.destination, b.platform, b.enabled, n.last_seen_at, n.last_seen_at > now() - interval '10 minutes' as is_served, b.hold_reason, b.hold_code, b.hold_advice, b.held_since,
   nullif(b.probe_at, '9999-12-31 00:00:00+00') as probe_at,
   b.pending::bigint as pending, b.due::bigint as due, b.retrying::bigint as retrying,
   extract(epoch from now() - b.oldest_due_at)::float8 as oldest_due_age,
@@ -7,6 +8,7 @@ select b.destination, b.platform, b.enabled, b.hold_reason, b.hold_code, b.hold_
   coalesce(t.totals, '{}') as totals, coalesce(t.retried, 0)::bigint as retried,
   b.expiring::bigint as expiring, r.unconfirmed::bigint as unconfirmed, coalesce(h.rules, '[]') as rules
 from conversion_outbox.destination_backlog b
+join conversion_outbox.destination n on n.name = b.destination
 left join lateral (
   select jsonb_object_agg(state, total) as totals, sum(retried) as retried
     from conversion_outbox.destination_total where destination = b.destination) t on true

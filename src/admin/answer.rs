@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::middleware::Next;
 use serde_json::{Value, json};
 
@@ -28,6 +28,14 @@ pub(crate) fn answer(status: StatusCode, body: &Value) -> Response<Body> {
         )
         .body(Body::from(format!("{body}\n")))
         .expect("fixed headers")
+}
+
+/// Go there with GET: how a form that did something ends, so that loading its page again does nothing.
+pub(crate) fn moved(address: &str) -> Response<Body> {
+    let mut response = answer(StatusCode::SEE_OTHER, &json!({ "see": address }));
+    let to = HeaderValue::from_str(address).expect("addresses of ours are encoded");
+    response.headers_mut().insert(header::LOCATION, to);
+    response
 }
 
 /// There is no answer; `why` says what to do. A browser gets it as a page: see [`dress`].

@@ -6,33 +6,52 @@
 
 pub(crate) mod answer;
 mod door;
+pub(crate) mod form;
+mod login;
+mod origin;
+mod session;
 mod tries;
 
 use anyhow::Context;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_postgres::types::{ToSql, Type};
 
 use crate::cli::status;
 use crate::config::Config;
 use crate::config::admin::AdminConfig;
 use crate::config::database::DatabaseConfig;
 use crate::db::connect::Database;
+use crate::operations;
+use crate::pages::params::Params;
+use crate::pages::trouble::Trouble;
 use crate::pages::{self, Desk};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::clock::Clock;
-use answer::{answer, failed, refused};
-use door::{Door, Visitor};
+use answer::{answer, failed, refused, wants_html};
+use door::Door;
+pub(crate) use door::{Counted, Visitor};
 
-const RESUME: &str = include_str!("../../sql/queries/resume_by_hand.sql");
+/// Bodies are short forms; what is longer than this is refused.
+const BODY_MAX: usize = 8192;
 
-/// Bodies are not read; what is longer than this is refused.
-const BODY_MAX: usize = 4096;
+/// What is said where a form does not carry the word that it was shown with.
+pub(crate) const STALE: &str =
+    "this form is too old, or of another session: nothing was done; open its page again";
+
+/// The fields of a form that was sent, in the order of these names; empty where one is missing.
+pub(crate) fn fields<const N: usize>(body: &[u8], names: [&str; N]) -> [String; N] {
+    let find = |name: &str| {
+        let mut sent = url::form_urlencoded::parse(body);
+        sent.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+    };
+    names.map(|name| find(name).unwrap_or_default())
+}
 
 /// Everything the listener answers. A secret that it needs must be readable now.
 pub fn router(
@@ -51,9 +70,9 @@ pub fn router(
         ..config.database.clone()
     };
     let database = Database::open(&login).context("admin.database_url")?;
-    let desk = Desk::new(database, config, clock);
-    let door = Door::open(admin.token.clone(), metrics.clone())?;
-    Ok(Router::new()
+    let desk = Desk::new(database, config, clock.clone());
+    let door = Door::open(admin.token.clone(), metrics.clone(), clock)?;
+    let inside = Router::new()
         .route("/status", get(status))
         .route("/destinations", get(destinations))
         .route("/destinations/{name}/resume", post(resume))
@@ -61,9 +80,11 @@ pub fn router(
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(middleware::from_fn_with_state(door, door::enter))
-        .layer(middleware::from_fn_with_state(desk.clone(), answer::dress))
-        .with_state(desk)
+        .layer(middleware::from_fn_with_state(door.clone(), door::enter))
+        .with_state(desk.clone());
+    Ok(inside
+        .merge(login::router(door, desk.clone()))
+        .layer(middleware::from_fn_with_state(desk, answer::dress))
         .merge(pages::assets::router()))
 }
 
@@ -75,7 +96,17 @@ async fn status(State(desk): State<Desk>) -> Response<Body> {
     }
 }
 
-async fn destinations(State(desk): State<Desk>) -> Response<Body> {
+/// A page for browsers, JSON for everybody else.
+async fn destinations(
+    State(desk): State<Desk>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response<Body> {
+    if wants_html(&headers) {
+        let page = pages::destinations::page(&desk, &visitor, params).await;
+        return page.unwrap_or_else(IntoResponse::into_response);
+    }
     match standing(&desk.database).await {
         Ok(all) => answer(StatusCode::OK, &all["destinations"]),
         Err(error) => failed(&error),
@@ -92,47 +123,39 @@ struct Of {
     rule: Option<String>,
 }
 
-/// Lifts a hold after its cause was mended. Only with the token: a page in somebody's browser can send such a request too.
+/// Lifts a hold after its cause was mended. With the token, or with a form that a page of ours showed to an operator: a page
+/// in somebody's browser can send such a request too.
 async fn resume(
     State(desk): State<Desk>,
     Extension(visitor): Extension<Visitor>,
     Path(name): Path<String>,
     Query(Of { rule }): Query<Of>,
+    body: Bytes,
 ) -> Response<Body> {
-    if visitor != Visitor::WithToken {
-        return refused(
-            StatusCode::FORBIDDEN,
-            "changes need a token: set admin.token and send it as Authorization: Bearer",
-        );
-    }
-    let params: [(&(dyn ToSql + Sync), Type); 3] = [
-        (&name, Type::TEXT),
-        (&rule, Type::TEXT),
-        (&"resumed by the admin listener", Type::TEXT),
-    ];
-    let rows = match desk.database.query(RESUME, &params).await {
-        Ok(rows) => rows,
-        // insufficient_privilege: PostgreSQL's manual, appendix A.
-        Err(error) if error.code() == Some("42501") => {
+    match visitor {
+        Visitor::WithToken => {}
+        Visitor::Operator(_) => {
+            let done = pages::destinations::resume(&desk, &visitor, name, &body).await;
+            return done.unwrap_or_else(IntoResponse::into_response);
+        }
+        Visitor::OfThisMachine => {
             return refused(
                 StatusCode::FORBIDDEN,
-                "the listener's login may not lift holds: set admin.database_url to one with conversion_outbox_operator",
+                "changes need a token: set admin.token and send it as Authorization: Bearer",
             );
         }
-        Err(error) => return failed(&error.into()),
-    };
-    let said = |what: &str| rows.first().is_some_and(|row| row.get(what));
-    if !said("known") {
-        return refused(
-            StatusCode::NOT_FOUND,
-            "no worker has registered this destination",
-        );
     }
-    tracing::info!(
-        destination = name,
-        "a hold was lifted by the admin listener"
-    );
-    answer(StatusCode::OK, &json!({ "resumed": said("resumed") }))
+    let reason = Some("resumed by the admin listener");
+    match operations::destinations::resume(&desk.database, &name, rule.as_deref(), reason).await {
+        Ok(resumed) => {
+            tracing::info!(
+                destination = name,
+                "a hold was lifted by the admin listener"
+            );
+            answer(StatusCode::OK, &json!({ "resumed": resumed }))
+        }
+        Err(error) => Trouble::from(error).into_response(),
+    }
 }
 
 async fn nowhere() -> Response<Body> {

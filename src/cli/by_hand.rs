@@ -52,12 +52,13 @@ impl Which {
             since: self.since,
             until: self.until,
             limit: self.limit,
+            by: None,
         }
     }
 }
 
 /// Why something is done, in a person's own words.
-pub(super) fn reason(text: &str) -> Result<String, String> {
+pub(crate) fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 500 {
         return Err("must have 1 to 500 characters".to_owned());

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::by_hand::{self, Which, stamp};
 use super::runs::{self, ReplayArgs};
 use super::{ConfigFile, DatabaseArgs, block_on, output, usage};
+use crate::db::connect::Database;
 use crate::operations::dead_letters::{self, DeadLetter, Group};
+use crate::operations::known::{self, KnownError};
 use crate::operations::{Filter, life};
 use crate::outcome::Reason;
 
@@ -94,6 +96,7 @@ fn list(args: &ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
         (None, _) => filter,
     };
     let database = file.database(&args.database)?;
+    block_on(async { by_hand::told(are_known(&database, &filter).await) })?;
     if args.by.is_some() {
         let groups =
             block_on(async { by_hand::told(dead_letters::groups(&database, &filter).await) })?;
@@ -112,6 +115,17 @@ fn list(args: &ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
     match args.json {
         true => output::print_json(&letters),
         false => output::print(&listed(&letters)),
+    }
+}
+
+/// That the destination and the events that are named are there.
+async fn are_known(database: &Database, filter: &Filter) -> Result<(), KnownError> {
+    if let Some(name) = &filter.destination {
+        known::destination(database, name).await?;
+    }
+    match &filter.event_ids {
+        Some(ids) => known::events(database, ids).await,
+        None => Ok(()),
     }
 }
 

@@ -1,26 +1,20 @@
 //! `destinations`: what of them is held or paused, and what an operator may do to them.
 
-use anyhow::bail;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio_postgres::Row;
-use tokio_postgres::types::{ToSql, Type};
 
 use super::by_hand::{self, stamp};
 use super::{ConfigFile, DatabaseArgs, block_on, doctor, output};
-use crate::db::connect::Database;
-
-const LIST: &str = include_str!("../../sql/queries/list_destinations.sql");
-const PAUSE: &str = include_str!("../../sql/queries/pause_by_hand.sql");
-const RESUME: &str = include_str!("../../sql/queries/resume_by_hand.sql");
+use crate::operations::{destinations, known};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show destinations: what is held or paused, why, since when, by whom, what to do and when it is tried next.
     List {
-        /// Print a list of `{"name", "platform", "state": "enabled" | "held" | "paused" | "disabled", "last_seen_at", "hold": null |
-        /// {"reason", "code", "advice", "since", "next_probe", "paused_by", "paused_because"}, "held_rules": [{"rule", and the
-        /// same}]}`. next_probe is null for a pause: only `resume` ends it.
+        /// Print a list of `{"name", "platform", "state": "enabled" | "unserved" | "held" | "paused" | "disabled", "served",
+        /// "last_seen_at", "hold": null | {"reason", "code", "advice", "since", "next_probe", "paused_by", "paused_because"},
+        /// "held_rules": [{"rule", and the same}]}`. next_probe is null for a pause: only `resume` ends it. Served is whether a
+        /// worker was there for it within the last ten minutes; unserved is what is enabled and not served.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -34,7 +28,7 @@ pub(super) enum Command {
         /// Why, in your own words and without naming a person: it stands in the audit.
         #[arg(long, value_name = "TEXT", value_parser = by_hand::reason)]
         reason: String,
-        /// Only this conversion action or rule.
+        /// Only this conversion action or rule of the configuration.
         #[arg(long, value_name = "ID")]
         rule: Option<String>,
         /// Print `{"name", "rule", "paused", "changed"}`; changed is false where it was paused before, and has a new reason now.
@@ -74,7 +68,7 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
     match command {
         Command::List { json, database } => {
             let database = file.database(&database)?;
-            let listed = block_on(list(&database))?;
+            let listed = block_on(async { by_hand::told(destinations::list(&database).await) })?;
             match json {
                 true => output::print_json(&listed),
                 false => output::print(&readable(&listed)),
@@ -87,8 +81,19 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
             json,
             database,
         } => {
-            let database = file.database(&database)?;
-            let is_new = block_on(pause(&database, &name, &reason, rule.as_deref()))?;
+            let rule = rule.as_deref();
+            let database = match rule {
+                None => file.database(&database)?,
+                Some(rule) => {
+                    let variable = database.database_url_env.as_ref();
+                    let (config, database) = by_hand::open(file, variable)?;
+                    known::rule(&config.destinations, &name, rule)?;
+                    database
+                }
+            };
+            let is_new = block_on(async {
+                by_hand::told(destinations::pause(&database, &name, rule, &reason).await)
+            })?;
             match json {
                 true => output::print_json(
                     &json!({ "name": name, "rule": rule, "paused": true, "changed": is_new }),
@@ -105,7 +110,10 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
             database,
         } => {
             let database = file.database(&database)?;
-            let resumed = block_on(resume(&database, &name, rule.as_deref(), reason.as_deref()))?;
+            let (rule, reason) = (rule.as_deref(), reason.as_deref());
+            let resumed = block_on(async {
+                by_hand::told(destinations::resume(&database, &name, rule, reason).await)
+            })?;
             match json {
                 true => {
                     output::print_json(&json!({ "name": name, "rule": rule, "resumed": resumed }))
@@ -118,37 +126,6 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
         }
         Command::Test { name, json } => doctor::run(&doctor::Args::of_one(name, json), file),
     }
-}
-
-async fn list(database: &Database) -> anyhow::Result<Vec<Value>> {
-    let rows = by_hand::told(database.query(LIST, &[]).await)?;
-    Ok(rows.iter().map(listed).collect::<Result<_, _>>()?)
-}
-
-fn listed(row: &Row) -> Result<Value, tokio_postgres::Error> {
-    let time = |key: &str| -> Result<Option<String>, tokio_postgres::Error> {
-        let at: Option<DateTime<Utc>> = row.try_get(key)?;
-        Ok(at.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)))
-    };
-    let text = |key: &str| row.try_get::<_, Option<String>>(key);
-    let reason = text("hold_reason")?;
-    let state = match (row.try_get("enabled")?, reason.as_deref()) {
-        (false, _) => "disabled",
-        (true, None) => "enabled",
-        (true, Some("paused")) => "paused",
-        (true, Some(_)) => "held",
-    };
-    let hold = match reason {
-        None => Value::Null,
-        Some(reason) => json!({
-            "reason": reason, "code": text("hold_code")?, "advice": text("hold_advice")?, "since": time("held_since")?,
-            "next_probe": time("probe_at")?, "paused_by": text("paused_by")?, "paused_because": text("paused_because")?,
-        }),
-    };
-    Ok(json!({
-        "name": text("name")?, "platform": text("platform")?, "state": state, "last_seen_at": time("last_seen_at")?,
-        "hold": hold, "held_rules": row.try_get::<_, Value>("rules")?,
-    }))
 }
 
 fn readable(destinations: &[Value]) -> String {
@@ -176,6 +153,12 @@ fn readable(destinations: &[Value]) -> String {
             moment(&one["hold"]["since"]),
             moment(&one["hold"]["next_probe"]),
         ]);
+        if one["served"] == false && one["state"] != "disabled" {
+            let seen = moment(&one["last_seen_at"]);
+            notes.push_str(&format!(
+                "{name}: no worker has served it since {seen}; what is written for it waits\n"
+            ));
+        }
         notes.push_str(&note(&name, &one["hold"]));
         for rule in one["held_rules"].as_array().into_iter().flatten() {
             notes.push_str(&note(&format!("{name} rule {}", word(&rule["rule"])), rule));
@@ -211,47 +194,3 @@ fn moment(value: &Value) -> String {
         .and_then(|at| at.parse::<DateTime<Utc>>().ok());
     at.map_or("-".to_owned(), stamp)
 }
-
-/// Pauses; whether it was not paused before.
-async fn pause(
-    database: &Database,
-    name: &str,
-    reason: &str,
-    rule: Option<&str>,
-) -> anyhow::Result<bool> {
-    let params: [(&(dyn ToSql + Sync), Type); 3] = [
-        (&name, Type::TEXT),
-        (&reason, Type::TEXT),
-        (&rule, Type::TEXT),
-    ];
-    let rows = by_hand::told(database.query(PAUSE, &params).await)?;
-    match rows
-        .first()
-        .and_then(|row| row.get::<_, Option<bool>>("is_new"))
-    {
-        Some(is_new) => Ok(is_new),
-        None => bail!(UNKNOWN),
-    }
-}
-
-/// Resumes; whether something was held.
-async fn resume(
-    database: &Database,
-    name: &str,
-    rule: Option<&str>,
-    reason: Option<&str>,
-) -> anyhow::Result<bool> {
-    let params: [(&(dyn ToSql + Sync), Type); 3] = [
-        (&name, Type::TEXT),
-        (&rule, Type::TEXT),
-        (&reason, Type::TEXT),
-    ];
-    let rows = by_hand::told(database.query(RESUME, &params).await)?;
-    let said = |what: &str| rows.first().is_some_and(|row| row.get(what));
-    if !said("known") {
-        bail!(UNKNOWN);
-    }
-    Ok(said("resumed"))
-}
-
-const UNKNOWN: &str = "no worker has registered this destination. Fix: `conversion-outbox destinations list` shows them";

@@ -227,11 +227,11 @@ fn readable(life: &Value, traces: &[Trace]) -> String {
     }
     told.push('\n');
     let mut rows = vec![["when (UTC)", "where", "what"].map(str::to_owned).to_vec()];
-    rows.extend(
-        life::timeline(life)
-            .into_iter()
-            .map(|(at, place, what)| vec![stamp(at), place, what]),
-    );
+    rows.extend(life::timeline(life).into_iter().map(|entry| {
+        let trace = entry.trace_id.map(|trace| format!(", trace {trace}"));
+        let what = entry.what + &trace.unwrap_or_default();
+        vec![stamp(entry.at), entry.place, what]
+    }));
     told.push_str(&output::table(&rows));
     told.push('\n');
     for one in life["deliveries"].as_array().into_iter().flatten() {

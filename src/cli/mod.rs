@@ -2,7 +2,7 @@
 //!
 //! Data goes to standard output, messages to standard error. Secrets are never arguments: other users of a machine see them.
 
-mod by_hand;
+pub(crate) mod by_hand;
 pub mod check;
 mod completions;
 mod dead_letters;
@@ -16,7 +16,7 @@ mod preview;
 mod privacy;
 mod report;
 mod run;
-mod runs;
+pub mod runs;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod signals;

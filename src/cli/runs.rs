@@ -1,11 +1,20 @@
 //! `replay` and `skip`, for dead letters and for deliveries at large: what would be done, or what was.
 
 use chrono::Utc;
+use thiserror::Error;
 
 use super::by_hand::{self, Which};
 use super::{ConfigFile, block_on, output};
 use crate::operations::report::Report;
 use crate::operations::run::{self, Action, Order};
+
+/// That some of what was meant is refused, looked at or done. Which and why is printed already.
+#[derive(Debug, Error)]
+#[error("{refused} of the deliveries that were meant are refused")]
+pub struct SomeRefused {
+    /// How many.
+    pub refused: u64,
+}
 
 /// Arguments of `skip`, and of `replay` but for one.
 #[derive(Debug, clap::Args)]
@@ -73,8 +82,12 @@ fn over(action: Action, args: &Args, is_wide: bool, file: &ConfigFile) -> anyhow
         by_hand::told(run::run(&database, &order, &config.destinations, Utc::now()).await)
     })?;
     match args.json {
-        true => output::print_json(&report),
-        false => output::print(&readable(&report)),
+        true => output::print_json(&report)?,
+        false => output::print(&readable(&report))?,
+    }
+    match report.refused_total {
+        0 => Ok(()),
+        refused => Err(SomeRefused { refused }.into()),
     }
 }
 

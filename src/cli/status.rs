@@ -7,17 +7,19 @@ use tokio_postgres::Row;
 use super::{ConfigFile, DatabaseArgs, block_on, output};
 use crate::db::connect::Database;
 use crate::db::migrate;
+use crate::operations::destinations;
 use crate::outcome::State;
 
 const STATUS: &str = include_str!("../../sql/queries/destination_status.sql");
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Print `{"schema_version", "destinations": [{"name", "platform", "state": "enabled" | "held" | "disabled", "hold":
-    /// null | {"reason", "code", "advice", "since", "probe_at"}, "pending", "due", "retrying", "oldest_due_age_seconds",
+    /// Print `{"schema_version", "destinations": [{"name", "platform", "state": "enabled" | "unserved" | "held" |
+    /// "disabled", "served", "last_seen_at", "hold": null | {"reason", "code", "advice", "since", "probe_at"}, "pending", "due", "retrying", "oldest_due_age_seconds",
     /// "oldest_pending_age_seconds", "expiring", "unconfirmed_requests", "held_rules": [{"rule", "code", "advice", "since",
     /// "probe_at"}], "totals": {state: deliveries}, "retried"}]}`. Ages are null when nothing waits, probe_at for a pause; expiring are those that
-    /// the platform takes for less than a day.
+    /// the platform takes for less than a day. Served is whether a worker was there for it within the last ten minutes; unserved
+    /// is what is enabled and not served.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -29,6 +31,8 @@ struct Standing {
     name: String,
     platform: String,
     is_enabled: bool,
+    is_served: bool,
+    last_seen_at: DateTime<Utc>,
     hold: Option<Held>,
     pending: i64,
     due: i64,
@@ -128,6 +132,8 @@ impl Standing {
             name: row.try_get("destination")?,
             platform: row.try_get("platform")?,
             is_enabled: row.try_get("enabled")?,
+            is_served: row.try_get("is_served")?,
+            last_seen_at: row.try_get("last_seen_at")?,
             hold,
             pending: row.try_get("pending")?,
             due: row.try_get("due")?,
@@ -147,11 +153,9 @@ impl Standing {
     }
 
     fn state(&self) -> &'static str {
-        match (&self.hold, self.is_enabled) {
-            (_, false) => "disabled",
-            (Some(_), true) => "held",
-            (None, true) => "enabled",
-        }
+        // A pause is a hold here, as ever.
+        let hold = self.hold.as_ref().map(|_| "held");
+        destinations::state(self.is_enabled, hold, self.is_served)
     }
 
     fn json(&self) -> Value {
@@ -169,7 +173,8 @@ impl Standing {
             .map(|(state, total)| ((*state).to_owned(), (*total).into()))
             .collect();
         json!({
-            "name": self.name, "platform": self.platform, "state": self.state(), "hold": hold,
+            "name": self.name, "platform": self.platform, "state": self.state(), "served": self.is_served,
+            "last_seen_at": time(self.last_seen_at), "hold": hold,
             "pending": self.pending, "due": self.due, "retrying": self.retrying,
             "oldest_due_age_seconds": seconds(self.oldest_due),
             "oldest_pending_age_seconds": seconds(self.oldest_pending),
@@ -201,7 +206,8 @@ impl Standing {
 
     /// What needs a person, a line each.
     fn hold_text(&self) -> String {
-        let mut text = self.destination_hold_text().unwrap_or_default();
+        let mut text = self.unserved_text().unwrap_or_default();
+        text.push_str(&self.destination_hold_text().unwrap_or_default());
         for rule in self.held_rules.as_array().into_iter().flatten() {
             let word = |key: &str| rule[key].as_str().unwrap_or_default();
             let code = match rule["code"].as_str() {
@@ -217,6 +223,16 @@ impl Standing {
             ));
         }
         text
+    }
+
+    fn unserved_text(&self) -> Option<String> {
+        (self.is_enabled && !self.is_served).then(|| {
+            format!(
+                "{}: no worker has served it since {}; what is written for it waits\n",
+                self.name,
+                self.last_seen_at.format("%F %T UTC")
+            )
+        })
     }
 
     fn destination_hold_text(&self) -> Option<String> {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -114,6 +115,14 @@ impl SecretRef {
             }
         };
         Some(SecretRef { place, trim })
+    }
+
+    /// When it was last written, where it lies in a file whose system tells.
+    pub fn changed_at(&self) -> Option<DateTime<Utc>> {
+        match &self.place {
+            SecretPlace::File(path) => Some(std::fs::metadata(path).ok()?.modified().ok()?.into()),
+            SecretPlace::Variable(_) => None,
+        }
     }
 
     /// Reads the secret now.

@@ -4,6 +4,7 @@
 //! Judgements are pure; `database` and `platform` fetch what they judge. Nothing is changed anywhere and no event is sent,
 //! unless a test event is asked for. Not for printing, and not for exit codes.
 
+mod asked;
 mod credential;
 mod database;
 mod mapping;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::config::destination::DestinationConfig;
 use crate::send::Sender;
 
+pub use asked::asked;
 pub use platform::test_event;
 
 /// One thing that was looked at. Its JSON form is an interface: keys and their order stay.

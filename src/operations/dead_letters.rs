@@ -7,7 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::advice::advice;
 use super::filter::Filter;
-use crate::db::connect::Database;
+use crate::db::connect::{Database, Param};
 use crate::db::error::DatabaseError;
 use crate::outcome::Reason;
 
@@ -46,6 +46,20 @@ pub struct DeadLetter {
     pub settled_at: DateTime<Utc>,
     /// When a person last asked for it again.
     pub replayed_at: Option<DateTime<Utc>>,
+    /// Its event's number, which tells two apart that died at the same moment.
+    #[serde(skip)]
+    pub event_no: i64,
+}
+
+/// Where a page of a list ends, and the next one begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When the last one died.
+    pub settled_at: DateTime<Utc>,
+    /// Its event's number.
+    pub event_no: i64,
+    /// Where it was meant to go.
+    pub destination: String,
 }
 
 /// Dead letters that died of the same. Its JSON form is an interface: keys and their order stay.
@@ -73,33 +87,41 @@ pub struct Group {
 
 /// The newest dead letters that the filter lets pass.
 pub async fn list(database: &Database, filter: &Filter) -> Result<Vec<DeadLetter>, DatabaseError> {
-    let rows = ask(database, LIST, filter).await?;
+    list_after(database, filter, None).await
+}
+
+/// The same, from behind the end of a page.
+pub async fn list_after(
+    database: &Database,
+    filter: &Filter,
+    end: Option<&End>,
+) -> Result<Vec<DeadLetter>, DatabaseError> {
+    let settled_at = end.map(|end| end.settled_at);
+    let event_no = end.map(|end| end.event_no);
+    let destination = end.map(|end| end.destination.as_str());
+    let limit = filter.limit.unwrap_or(LISTED);
+    let mut params = params(filter, &limit);
+    params.extend([
+        (&settled_at as &(dyn ToSql + Sync), Type::TIMESTAMPTZ),
+        (&event_no, Type::INT8),
+        (&destination, Type::TEXT),
+    ]);
+    let rows = database.query(LIST, &params).await?;
     Ok(rows.iter().map(letter).collect::<Result<_, _>>()?)
 }
 
 /// The same by destination, state, reason and code; the most frequent first.
 pub async fn groups(database: &Database, filter: &Filter) -> Result<Vec<Group>, DatabaseError> {
-    let rows = ask(database, GROUPS, filter).await?;
+    let limit = filter.limit.unwrap_or(LISTED);
+    let rows = database.query(GROUPS, &params(filter, &limit)).await?;
     Ok(rows.iter().map(group).collect::<Result<_, _>>()?)
 }
 
-async fn ask(database: &Database, sql: &str, filter: &Filter) -> Result<Vec<Row>, DatabaseError> {
-    let limit = filter.limit.unwrap_or(LISTED);
-    let [state, reason, code, name, ids, since, until] = filter.params();
-    let destination = (&filter.destination as &(dyn ToSql + Sync), Type::TEXT);
-    let limit = (&limit as &(dyn ToSql + Sync), Type::INT8);
-    let params = [
-        destination,
-        state,
-        reason,
-        code,
-        name,
-        ids,
-        since,
-        until,
-        limit,
-    ];
-    database.query(sql, &params).await
+fn params<'a>(filter: &'a Filter, limit: &'a i64) -> Vec<Param<'a>> {
+    let mut params: Vec<Param<'a>> = vec![(&filter.destination, Type::TEXT)];
+    params.extend(filter.params());
+    params.push((limit, Type::INT8));
+    params
 }
 
 fn letter(row: &Row) -> Result<DeadLetter, tokio_postgres::Error> {
@@ -117,6 +139,7 @@ fn letter(row: &Row) -> Result<DeadLetter, tokio_postgres::Error> {
         tried_at: row.try_get("tried_at")?,
         settled_at: row.try_get("settled_at")?,
         replayed_at: row.try_get("replayed_at")?,
+        event_no: row.try_get("event_no")?,
     })
 }
 

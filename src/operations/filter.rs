@@ -36,6 +36,9 @@ pub struct Filter {
     /// So many at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
+    /// By what way somebody asked, where it was not a command. Filters nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<&'static str>,
 }
 
 impl Filter {
@@ -44,6 +47,7 @@ impl Filter {
         *self
             == Filter {
                 limit: self.limit,
+                by: self.by,
                 ..Filter::default()
             }
     }

@@ -162,36 +162,96 @@ fn repeat(facts: &Facts<'_>, destination: &DestinationConfig) -> Value {
     json!({ "resend": policy, "key": destination.settings.repeat_key(name), "window_seconds": window })
 }
 
-/// What happened, in the order of time: when, where, what.
-pub fn timeline(life: &Value) -> Vec<(DateTime<Utc>, String, String)> {
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// At which destination; empty where it concerns the event itself.
+    pub place: String,
+    /// What, in words. A person's own words may be among them.
+    pub what: String,
+    /// Of what kind it is.
+    pub kind: Kind,
+    /// The trace of a try, 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// What a try sent: SHA-256 in hexadecimal digits.
+    pub payload_hash: Option<String>,
+}
+
+/// What something that happened is to whoever looks for trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The application wrote something.
+    Written,
+    /// The application wrote the same once more.
+    Again,
+    /// Consent was taken back, or data were removed.
+    Consent,
+    /// It arrived.
+    Good,
+    /// It did not, and will not by itself.
+    Bad,
+    /// It goes on, waits, or nobody knows.
+    Open,
+    /// It is held back.
+    Hold,
+    /// The platform spoke of it later.
+    Late,
+    /// A person did something.
+    Hand,
+}
+
+/// What happened, in the order of time.
+pub fn timeline(life: &Value) -> Vec<Entry> {
     let mut told = Timeline(Vec::new());
     let event = &life["event"];
     let name = event["event_name"].as_str().unwrap_or_default();
-    told.add(&event["occurred_at"], "", format!("{name} happened"));
+    told.add(
+        &event["occurred_at"],
+        "",
+        Kind::Written,
+        format!("{name} happened"),
+    );
     let source = event["source"].as_str();
     let by = source.map_or(String::new(), |source| format!(" by {source}"));
-    told.add(&event["recorded_at"], "", format!("row written{by}"));
+    told.add(
+        &event["recorded_at"],
+        "",
+        Kind::Written,
+        format!("row written{by}"),
+    );
     let repeats = &life["repeats"];
     if repeats.is_object() {
         let counts = format!(
             "written again: {} times alike, {} times with other content",
             repeats["duplicates"], repeats["conflicts"]
         );
-        told.add(&repeats["first_seen_at"], "", counts);
-        told.add(&repeats["last_seen_at"], "", "written again, last".into());
+        told.add(&repeats["first_seen_at"], "", Kind::Again, counts);
+        told.add(
+            &repeats["last_seen_at"],
+            "",
+            Kind::Again,
+            "written again, last".into(),
+        );
     }
     for one in each(&life["withdrawals"]) {
         let signals = words(&one["signals"]);
         let by = one["by"].as_str().unwrap_or_default();
-        told.add(
-            &one["withdrawn_at"],
-            "",
-            format!("consent taken back by {by}: {signals}"),
-        );
+        let said = format!("consent taken back by {by}: {signals}");
+        told.add(&one["withdrawn_at"], "", Kind::Consent, said);
     }
+    let cause = text(&event["data_removed_by"]);
+    let removed = format!("the person's data were removed by {cause}");
+    told.add(&event["data_removed_at"], "", Kind::Consent, removed);
     for one in each(&life["reversals"]) {
         let (name, id) = (text(&one["event_name"]), text(&one["event_id"]));
-        told.add(&one["recorded_at"], "", format!("{name} {id} written"));
+        told.add(
+            &one["recorded_at"],
+            "",
+            Kind::Written,
+            format!("{name} {id} written"),
+        );
     }
     for one in each(&life["deliveries"]) {
         told.delivery(one);
@@ -208,9 +268,14 @@ pub fn timeline(life: &Value) -> Vec<(DateTime<Utc>, String, String)> {
             text(&one["login"]),
             text(&one["reason"]),
         );
-        told.add(&one["done_at"], &text(&one["destination"]), said);
+        told.add(
+            &one["done_at"],
+            &text(&one["destination"]),
+            Kind::Hand,
+            said,
+        );
     }
-    told.0.sort_by_key(|(at, _, _)| *at);
+    told.0.sort_by_key(|entry| entry.at);
     told.0
 }
 
@@ -236,56 +301,77 @@ pub fn traces(life: &Value) -> Vec<(String, String)> {
     found
 }
 
-struct Timeline(Vec<(DateTime<Utc>, String, String)>);
+struct Timeline(Vec<Entry>);
 
 impl Timeline {
-    fn add(&mut self, at: &Value, place: &str, what: String) {
+    fn add(&mut self, at: &Value, place: &str, kind: Kind, what: String) {
         if let Some(at) = time(at) {
-            self.0.push((at, place.to_owned(), what));
+            self.0.push(Entry {
+                at,
+                place: place.to_owned(),
+                what,
+                kind,
+                trace_id: None,
+                payload_hash: None,
+            });
         }
     }
 
     fn delivery(&mut self, one: &Value) {
         let place = text(&one["destination"]);
         for attempt in each(&one["attempt_log"]) {
-            let mut what = format!("try {}: {}", attempt["try_no"], text(&attempt["outcome"]));
-            if let Some(code) = attempt["response_code"].as_i64() {
-                what.push_str(&format!(", HTTP {code}"));
-            }
-            if let Some(code) = attempt["error_code"].as_str() {
-                what.push_str(&format!(", code {code}"));
-            }
-            if let Some(took) = attempt["duration_ms"].as_i64() {
-                what.push_str(&format!(", {took} ms"));
-            }
-            if let Some(trace) = attempt["trace_id"].as_str() {
-                what.push_str(&format!(", trace {trace}"));
-            }
-            self.add(&attempt["tried_at"], &place, what);
+            self.attempt(&place, attempt);
         }
         if one["state"] == "pending" {
-            self.add(
-                &one["intent_at"],
-                &place,
-                "a request was announced; how it went is not known yet".into(),
-            );
+            let said = "a request was announced; how it went is not known yet";
+            self.add(&one["intent_at"], &place, Kind::Open, said.into());
         }
         let settled = standing(&one["state"], &one["reason"]);
-        self.add(&one["settled_at"], &place, settled);
+        let kind = match one["state"].as_str() {
+            Some("accepted" | "sent") => Kind::Good,
+            Some("rejected" | "uncertain" | "exhausted" | "expired") => Kind::Bad,
+            _ => Kind::Open,
+        };
+        self.add(&one["settled_at"], &place, kind, settled);
         let late = &one["late_answer"];
         let said = format!(
             "the platform said of the request: {} {}",
             text(&late["status"]),
             late["reasons"]
         );
-        self.add(&late["settled_at"], &place, said);
+        self.add(&late["settled_at"], &place, Kind::Late, said);
         let hold = &one["hold"];
         let held = format!(
             "destination held ({}): {}",
             text(&hold["reason"]),
             text(&hold["advice"])
         );
-        self.add(&hold["since"], &place, held);
+        self.add(&hold["since"], &place, Kind::Hold, held);
+    }
+
+    fn attempt(&mut self, place: &str, attempt: &Value) {
+        let outcome = text(&attempt["outcome"]);
+        let mut what = format!("try {}: {outcome}", attempt["try_no"]);
+        if let Some(code) = attempt["response_code"].as_i64() {
+            what.push_str(&format!(", HTTP {code}"));
+        }
+        if let Some(code) = attempt["error_code"].as_str() {
+            what.push_str(&format!(", code {code}"));
+        }
+        if let Some(took) = attempt["duration_ms"].as_i64() {
+            what.push_str(&format!(", {took} ms"));
+        }
+        let kind = match outcome.as_str() {
+            "accepted" | "sent" => Kind::Good,
+            "rejected" | "batch_rejected" => Kind::Bad,
+            _ => Kind::Open,
+        };
+        let before = self.0.len();
+        self.add(&attempt["tried_at"], place, kind, what);
+        if let Some(entry) = self.0.get_mut(before) {
+            entry.trace_id = attempt["trace_id"].as_str().map(str::to_owned);
+            entry.payload_hash = attempt["payload_hash"].as_str().map(str::to_owned);
+        }
     }
 }
 

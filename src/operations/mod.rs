@@ -5,7 +5,9 @@
 
 pub mod advice;
 pub mod dead_letters;
+pub mod destinations;
 mod filter;
+pub mod known;
 pub mod life;
 pub mod report;
 pub mod run;

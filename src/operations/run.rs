@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::filter::Filter;
+use super::known::{self, KnownError, Unknown};
 use super::report::{Report, Tally};
 use crate::config::destination::DestinationConfig;
 use crate::db::connect::Database;
@@ -55,14 +56,21 @@ pub struct Order<'a> {
 /// Why a run ended early. What it had done until then is done, and counted in the audit.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// There is no such destination.
-    #[error(
-        "no worker has registered this destination. Fix: `conversion-outbox destinations list` shows them"
-    )]
-    UnknownDestination,
+    /// Something that was named is not there.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
     /// The database.
     #[error("the run ended early; what was done until then is counted in the audit")]
     Database(#[from] DatabaseError),
+}
+
+impl From<KnownError> for RunError {
+    fn from(error: KnownError) -> RunError {
+        match error {
+            KnownError::Unknown(unknown) => RunError::Unknown(unknown),
+            KnownError::Database(error) => RunError::Database(error),
+        }
+    }
 }
 
 /// One delivery as it is judged.
@@ -91,13 +99,16 @@ pub async fn run(
     now: DateTime<Utc>,
 ) -> Result<Report, RunError> {
     let meant = &order.filter.destination;
+    if let Some(name) = meant {
+        known::destination(database, name).await?;
+    }
+    if let Some(ids) = &order.filter.event_ids {
+        known::events(database, ids).await?;
+    }
     let rows = database.query(BEGINS, &[(meant, Type::TEXT)]).await?;
     let begins = rows.first().expect("an aggregate has one row");
     let names: Vec<String> = begins.try_get("names").map_err(DatabaseError::from)?;
     let started_at: DateTime<Utc> = begins.try_get("now").map_err(DatabaseError::from)?;
-    if names.is_empty() && meant.is_some() {
-        return Err(RunError::UnknownDestination);
-    }
     let mut run = Run {
         database,
         order,

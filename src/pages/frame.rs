@@ -117,6 +117,7 @@ impl Frame {
                             @if let Some(name) = &self.environment { " " span.environment { (name) } }
                         }
                         (navigation(sheet.page))
+                        p.operator { a href="/login" { "Operator" } }
                     }
                     main id="main" tabindex="-1" data-refresh=[sheet.refresh] {
                         h1 { (sheet.title) }
@@ -146,6 +147,7 @@ impl Frame {
             .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
             .header(header::REFERRER_POLICY, "same-origin")
             .header("cross-origin-opener-policy", "same-origin")
+            .header(header::X_FRAME_OPTIONS, "DENY")
             .header(header::CONTENT_SECURITY_POLICY, POLICY)
             .body(Body::from(self.document(sheet, now).into_string()))
             .expect("fixed headers")

@@ -23,6 +23,14 @@ pub(crate) fn counted(number: i64, noun: &str) -> String {
     format!("{} {noun}{ending}", count(number))
 }
 
+/// `1 delivery`, `2,000 deliveries`.
+pub(crate) fn deliveries(number: i64) -> String {
+    match number {
+        1 => "1 delivery".to_owned(),
+        many => format!("{} deliveries", count(many)),
+    }
+}
+
 /// A share as people read it, `–` of nothing. Never `100 %` where one is missing, nor `0 %` where one is there.
 pub(crate) fn percent(part: i64, whole: i64) -> String {
     if whole <= 0 {
@@ -78,9 +86,9 @@ pub(crate) fn address(path: &str, params: &[(&str, &str)]) -> String {
     }
 }
 
-/// A wide thing that is moved sideways within its own frame, by keyboard too, while the page stays.
+/// A wide table that is moved sideways within its own frame, by keyboard too, while the page stays.
 pub(crate) fn wide(label: &str, content: &Markup) -> Markup {
-    html! { div.wide role="region" aria-label=(label) tabindex="0" { (content) } }
+    html! { div.wide role="region" aria-label={ (label) ", table" } tabindex="0" { (content) } }
 }
 
 /// How something stands. Told by a word and a shape, never by colour alone.
@@ -122,6 +130,11 @@ pub(crate) fn badge(tone: Tone, word: &str) -> Markup {
     html! {
         span class={ "badge " (tone.class()) } { span.shape aria-hidden="true" { (tone.shape()) } " " (word) }
     }
+}
+
+/// Something that must not be overlooked.
+pub(crate) fn notice(tone: Tone, body: &Markup) -> Markup {
+    html! { div class={ "notice " (tone.class()) } { (body) } }
 }
 
 /// One way to narrow a page: a `select` of a form that works without a script. `options` are value and text.

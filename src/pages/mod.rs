@@ -5,9 +5,14 @@
 //! write. They are served by the admin listener ([`crate::admin`]), which decides who may look.
 
 pub(crate) mod assets;
+mod audit;
 pub(crate) mod charts;
 mod coverage;
+mod dead_letters;
+pub(crate) mod destinations;
+mod doing;
 mod errors;
+mod event;
 pub(crate) mod frame;
 pub(crate) mod html;
 mod overview;
@@ -23,6 +28,7 @@ use axum::http::{Response, StatusCode};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 
+use crate::admin::form::Forms;
 use crate::config::Config;
 use crate::db::connect::Database;
 use crate::worker::clock::Clock;
@@ -37,6 +43,8 @@ pub(crate) struct Desk {
     pub(crate) database: Database,
     /// What this worker was told.
     pub(crate) config: Arc<Config>,
+    /// What became of forms.
+    pub(crate) forms: Forms,
     clock: Clock,
     frame: Arc<Frame>,
 }
@@ -50,6 +58,7 @@ impl Desk {
         Desk {
             database,
             config: Arc::new(config.clone()),
+            forms: Forms::default(),
             clock,
             frame: Arc::new(frame),
         }
@@ -69,6 +78,10 @@ impl Desk {
 /// All pages. Who may look is asked before.
 pub(crate) fn router() -> Router<Desk> {
     Router::new()
+        .merge(event::router())
+        .merge(dead_letters::router())
+        .merge(destinations::router())
+        .merge(audit::router())
         .route(Page::Overview.path(), get(overview::page))
         .route(Page::Coverage.path(), get(coverage::page))
         .route(Page::Errors.path(), get(errors::page))

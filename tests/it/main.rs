@@ -9,6 +9,7 @@ mod cli;
 mod collector;
 mod conformance;
 mod database_reality;
+mod deployed;
 mod desk;
 mod digest;
 mod doctor;

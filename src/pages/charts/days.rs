@@ -93,20 +93,25 @@ fn total(day: &Day) -> f64 {
 }
 
 /// Part, distance from the top, height: from the ground up. What is there is seen, if only a pixel high.
-fn stack(day: &Day, top: f64) -> Vec<(usize, f64, f64)> {
-    let mut ground = HEIGHT;
-    let mut found = Vec::new();
-    for (part, count) in day
+pub(super) fn stack(day: &Day, top: f64) -> Vec<(usize, f64, f64)> {
+    let there: Vec<(usize, f64)> = day
         .counts
         .iter()
         .enumerate()
         .filter(|(_, count)| **count > 0)
-    {
-        let height = (*count as f64 / top * HEIGHT).max(1.0).min(ground);
-        ground -= height;
-        found.push((part, ground, height));
-    }
-    found
+        .map(|(part, count)| (part, *count as f64))
+        .collect();
+    let (total, pixels) = (total(day), there.len() as f64);
+    let column = (total / top * HEIGHT).max(pixels);
+    let mut ground = HEIGHT;
+    there
+        .into_iter()
+        .map(|(part, count)| {
+            let height = 1.0 + count / total * (column - pixels);
+            ground = (ground - height).max(0.0);
+            (part, ground, height)
+        })
+        .collect()
 }
 
 fn day_words(day: &Day, parts: &[Part]) -> String {

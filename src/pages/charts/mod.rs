@@ -22,10 +22,10 @@ fn at(value: f64) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::days::{Day, Part, days};
+    use super::days::{Day, Part, days, stack};
     use super::heat::step;
     use super::share::share;
-    use super::sparkline::{Scale, sparkline};
+    use super::sparkline::{Scale, heights, sparkline};
     use crate::pages::html::Tone;
 
     /// What a browser would not draw.
@@ -68,15 +68,24 @@ mod tests {
             }
         }
 
-        /// The picture never shows more than there is: what is higher is drawn higher.
+        /// What is more is drawn no lower.
         #[test]
         fn a_line_keeps_the_order(values in prop::collection::vec(0.0..1e9_f64, 2..20)) {
-            let heights = super::sparkline::heights(&values.iter().copied().map(Some).collect::<Vec<_>>(), Scale::Count);
-            for (a, b) in values.iter().zip(&heights).zip(values.iter().zip(&heights).skip(1)).map(|(a, b)| (a, b)) {
-                let ((value_a, height_a), (value_b, height_b)) = (a, b);
-                prop_assert!(value_a <= value_b || height_a <= height_b);
-                prop_assert!(value_a >= value_b || height_a >= height_b);
-            }
+            let known: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
+            let mut drawn: Vec<(f64, Option<f64>)> = values.iter().copied().zip(heights(&known, Scale::Count)).collect();
+            drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
+            prop_assert!(drawn.is_sorted_by(|a, b| a.1 <= b.1), "{drawn:?}");
+            let highest = drawn.last().expect("two at least");
+            prop_assert!(highest.0 == 0.0 || highest.1 == Some(1.0));
+        }
+
+        /// A column is made of all its parts, none of which is hidden, and is no higher than the picture.
+        #[test]
+        fn a_column_hides_nothing(counts in prop::collection::vec(0..1_000_000_i64, 1..6), top in 1..1_000_000_i64) {
+            let day = Day { label: "day".into(), counts: counts.clone() };
+            let parts = stack(&day, (top + counts.iter().sum::<i64>()) as f64);
+            prop_assert_eq!(parts.len(), counts.iter().filter(|count| **count > 0).count());
+            prop_assert!(parts.iter().all(|(_, y, height)| *height >= 1.0 && *y >= 0.0 && y + height <= 120.001), "{parts:?}");
         }
     }
 }

@@ -59,7 +59,7 @@ struct Process {
     span_export_failures: Counter,
     spans_lost: Counter,
     metric_export_failures: Counter,
-    admin_refusals: Closed<4>,
+    admin_refusals: Closed<8>,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
     pool: [Gauge<u64, AtomicU64>; 3],
     pool_watch: PoolWatch,
@@ -189,7 +189,7 @@ impl Metrics {
                 &counters(
                     registry,
                     "admin_refusals",
-                    "Requests that the admin listener did not let in, by reason",
+                    "Requests that the admin listener did not let in, or not let do what they wanted, by reason",
                 ),
                 vec![],
                 "reason",

@@ -91,7 +91,16 @@ pub const POOL: [&str; 3] = ["idle", "busy", "max"];
 pub const CODES: [u16; 11] = [200, 201, 204, 400, 401, 403, 404, 422, 429, 500, 503];
 
 /// Why the admin listener let somebody stay outside.
-pub const ADMIN_REFUSALS: [&str; 4] = ["token", "throttled", "host", "unreadable"];
+pub const ADMIN_REFUSALS: [&str; 8] = [
+    "token",
+    "throttled",
+    "host",
+    "unreadable",
+    "session",
+    "origin",
+    "form",
+    "repeat",
+];
 
 /// Label value for what is not on a list.
 pub const OTHER: &str = "other";

@@ -81,14 +81,23 @@ impl Office {
 
     /// What a command that must succeed prints as JSON.
     fn json(&self, args: &[&str]) -> Value {
+        self.json_with(0, args)
+    }
+
+    /// What a command that must end with this code prints as JSON.
+    fn json_with(&self, code: i32, args: &[&str]) -> Value {
         let said = self.run(&[args, &["--json"]].concat());
-        assert_eq!(said.code, 0, "{args:?}: {}", said.err);
+        assert_eq!(said.code, code, "{args:?}: {}", said.err);
         serde_json::from_str(&said.out).expect("json")
     }
 
     fn says(&self, args: &[&str], expected: &[&str]) {
+        self.says_with(0, args, expected);
+    }
+
+    fn says_with(&self, code: i32, args: &[&str], expected: &[&str]) {
         let said = self.run(args);
-        assert_eq!(said.code, 0, "{args:?}: {}", said.err);
+        assert_eq!(said.code, code, "{args:?}: {}", said.err);
         for text in expected {
             assert!(said.out.contains(text), "{args:?} {text}: {}", said.out);
         }
@@ -148,7 +157,7 @@ fn dead_letters_and_events_are_shown_replayed_and_skipped() {
     office.says(&["dead-letters", "show", "o-2"], &["no dead letter"]);
 
     // Looked at, refused, done.
-    let look = office.json(&["dead-letters", "replay", "--all"]);
+    let look = office.json_with(3, &["dead-letters", "replay", "--all"]);
     assert_eq!(
         (
             &look["dry_run"],
@@ -158,7 +167,8 @@ fn dead_letters_and_events_are_shown_replayed_and_skipped() {
         ),
         (&json!(true), &json!(1), &json!(1), &json!(null))
     );
-    office.says(
+    office.says_with(
+        3,
         &[
             "dead-letters",
             "replay",
@@ -177,7 +187,8 @@ fn dead_letters_and_events_are_shown_replayed_and_skipped() {
             .map(Vec::len),
         Some(2)
     );
-    office.says(
+    office.says_with(
+        3,
         &[
             "dead-letters",
             "replay",
@@ -188,7 +199,8 @@ fn dead_letters_and_events_are_shown_replayed_and_skipped() {
         ],
         &["1 of 1 done, 1 refused; audit 1", "--force takes the risk"],
     );
-    office.says(
+    office.says_with(
+        3,
         &[
             "dead-letters",
             "replay",
@@ -294,6 +306,99 @@ fn nobody_means_everything_without_saying_so_or_does_anything_without_a_reason()
         assert_eq!(said.code, 1, "{args:?}");
         assert!(said.err.contains("Fix: "), "{}", said.err);
     }
+    // What is mistyped is not taken for "there is nothing".
+    for (meant, args) in [
+        (
+            "meta",
+            &["dead-letters", "list", "--destination", "mta"][..],
+        ),
+        (
+            "meta",
+            &[
+                "dead-letters",
+                "list",
+                "--by",
+                "reason",
+                "--destination",
+                "mta",
+            ],
+        ),
+        ("o-1", &["dead-letters", "list", "o-3"]),
+        (
+            "o-1",
+            &[
+                "dead-letters",
+                "replay",
+                "o-1",
+                "o-1-b",
+                "--yes",
+                "--reason",
+                "x",
+            ],
+        ),
+        ("l-1", &["events", "replay", "l-2"]),
+        (
+            "o-2",
+            &["events", "skip", "o-2-b", "--yes", "--reason", "x"],
+        ),
+        (
+            "104013",
+            &[
+                "destinations",
+                "pause",
+                "linkedin",
+                "--rule",
+                "104031",
+                "--reason",
+                "x",
+            ],
+        ),
+        (
+            "it has 104013",
+            &[
+                "destinations",
+                "pause",
+                "linkedin",
+                "--rule",
+                "7",
+                "--reason",
+                "x",
+            ],
+        ),
+        (
+            "linkedin",
+            &[
+                "destinations",
+                "pause",
+                "linkedn",
+                "--rule",
+                "104013",
+                "--reason",
+                "x",
+            ],
+        ),
+        (
+            "leave the rule out",
+            &[
+                "destinations",
+                "pause",
+                "meta",
+                "--rule",
+                "104013",
+                "--reason",
+                "x",
+            ],
+        ),
+    ] {
+        let said = office.run(args);
+        assert_eq!(
+            (said.code, said.out.as_str()),
+            (1, ""),
+            "{args:?}: {}",
+            said.err
+        );
+        assert!(said.err.contains(meant), "{args:?} {meant}: {}", said.err);
+    }
     for args in [
         &[
             "dead-letters",
@@ -384,6 +489,35 @@ fn destinations_are_paused_listed_resumed_and_tested() {
             "linkedin rule 104013",
             "destinations resume linkedin --rule 104013",
         ],
+    );
+    assert_eq!(
+        (&listed[0]["served"], &listed[1]["served"]),
+        (&json!(true), &json!(true))
+    );
+    office.server.psql(
+        "postgres",
+        "update conversion_outbox.destination set last_seen_at = now() - interval '3 days'",
+    );
+    office.says(
+        &["destinations", "list"],
+        &[
+            "unserved",
+            "linkedin: no worker has served it since",
+            "meta: no worker has served it since",
+        ],
+    );
+    office.says(
+        &["status"],
+        &["unserved", "linkedin: no worker has served it since"],
+    );
+    let stale = office.json(&["status"]);
+    assert_eq!(
+        (
+            &stale["destinations"][0]["state"],
+            &stale["destinations"][1]["state"],
+            &stale["destinations"][1]["served"]
+        ),
+        (&json!("unserved"), &json!("held"), &json!(false))
     );
     // What older commands say of holds is true of a pause too.
     office.says(&["status"], &["paused by ops: still"]);

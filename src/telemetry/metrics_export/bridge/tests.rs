@@ -12,14 +12,23 @@ fn some() -> Metrics {
     metrics.claimed(700, 1000, Duration::from_millis(700));
     metrics.snapshot_taken(UNIX_EPOCH + Duration::from_millis(1_700_000_000_250));
     let meta = metrics.destination("meta").unwrap();
-    meta.settled("order_paid", "accepted", Some(Duration::from_secs(2)));
-    meta.settled("order_paid", "accepted", Some(Duration::from_secs(100_000)));
-    meta.answered("graph.example", Some(503), None, Duration::from_millis(30));
+    meta.settled("order_paid", "accepted");
+    meta.taken(Duration::from_secs(2), None);
+    meta.settled("order_paid", "accepted");
+    meta.taken(Duration::from_secs(100_000), None);
+    meta.answered(
+        "graph.example",
+        Some(503),
+        None,
+        Duration::from_millis(30),
+        None,
+    );
     meta.answered(
         "graph.example",
         None,
         Some("timeout"),
         Duration::from_secs(10),
+        None,
     );
     meta.backlog(&Backlog::default());
     metrics.covered(

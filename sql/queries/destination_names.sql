@@ -1,0 +1,2 @@
+-- The names of all destinations that a worker ever registered.
+select name from conversion_outbox.destination order by name
