@@ -8,6 +8,7 @@ use clap::Parser as _;
 use conversion_outbox::cli::Cli;
 use conversion_outbox::cli::check::UnusableSecrets;
 use conversion_outbox::cli::doctor::Unwell;
+use conversion_outbox::cli::reconcile::Differs;
 use conversion_outbox::cli::runs::SomeRefused;
 use conversion_outbox::config::fault::Faults;
 use conversion_outbox::config::secret::SecretError;
@@ -86,6 +87,9 @@ fn code_of(cause: &(dyn Error + 'static)) -> Option<u8> {
         || cause.is::<UnusableSecrets>();
     if is_config {
         return Some(BAD_CONFIG);
+    }
+    if cause.is::<Differs>() {
+        return Some(FINDINGS);
     }
     if let Some(unwell) = cause.downcast_ref::<Unwell>() {
         return Some(match unwell.blame {

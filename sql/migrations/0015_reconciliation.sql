@@ -28,7 +28,7 @@ comment on table conversion_outbox.platform_report is 'What platforms themselves
 comment on column conversion_outbox.platform_report.day is 'The platform''s day, in time_zone.';
 comment on column conversion_outbox.platform_report.conversions is 'Not always whole: where a platform shares a conversion among clicks.';
 comment on column conversion_outbox.platform_report.ids is '{"business or transaction id": how often} where the platform tells them; null where it tells none.';
-comment on column conversion_outbox.platform_report.details is 'What else the platform said of its number, such as its own name of the event; counts: all or attributed. Never personal data.';
+comment on column conversion_outbox.platform_report.details is 'What else the platform said of its number, such as its own name of the event, or counts: received, attributed, shared or incomplete. Never personal data.';
 
 create table conversion_outbox.reconciliation_run (
   entry       text collate "C" primary key,
@@ -131,7 +131,7 @@ comment on column conversion_outbox.reconciliation_destination.no_delivery is 'E
 comment on column conversion_outbox.reconciliation_destination.arrived_value is '{"EUR": "123.45"}: amounts of what was accepted or sent, by currency.';
 comment on column conversion_outbox.reconciliation_destination.expected is 'Source rows less those that were withheld for a good reason: suppressed, skipped or cancelled.';
 comment on column conversion_outbox.reconciliation_destination.reported is 'What the platform says that it counted on its own day; null where it said nothing.';
-comment on column conversion_outbox.reconciliation_destination.reported_counts is 'all: every event that it took; attributed: only those that it ascribes to an advertisement, so that no difference follows from it.';
+comment on column conversion_outbox.reconciliation_destination.reported_counts is 'received: every event that it took; attributed: only those that it ascribes to an advertisement; shared: those of several events; incomplete: a sample, or less than all. Only from the first a difference follows.';
 comment on column conversion_outbox.reconciliation_destination.arrived_in_reported_day is 'What was accepted or sent of the events of the platform''s day, in its own time zone.';
 comment on column conversion_outbox.reconciliation_destination.difference is 'accepted + sent - expected, and where the platform reports all it took: + reported - arrived_in_reported_day. Below nought: it counts less than it should.';
 comment on column conversion_outbox.reconciliation_destination.is_within is 'Whether the difference is within the entry''s tolerance.';
@@ -157,6 +157,17 @@ comment on column conversion_outbox.reconciliation_gap.why is 'From a closed lis
 comment on column conversion_outbox.reconciliation_gap.reason is 'The delivery''s reason and error code, or what else is known.';
 comment on column conversion_outbox.reconciliation_gap.source is 'Amount and currency in the application''s table, where they differ.';
 comment on column conversion_outbox.reconciliation_gap.outbox is 'Amount and currency in the outbox, where they differ.';
+
+-- What an event is compared by, and what became of it; nothing of the person.
+create view conversion_outbox.reconciliation_event as
+  select e.event_name, e.event_id, e.business_id, e.occurred_at, e.value, e.currency,
+         coalesce(r.conflicts, 0) > 0 as has_conflict,
+         exists (select from conversion_outbox.queue q where q.event_no = e.event_no) as is_queued,
+         (select jsonb_object_agg(d.destination, jsonb_build_array(d.state, d.reason, d.error_code))
+            from conversion_outbox.delivery d where d.event_no = e.event_no) as standings
+    from conversion_outbox.event e
+    left join conversion_outbox.repeat r on r.event_id = e.event_id;
+comment on view conversion_outbox.reconciliation_event is 'Events as they are compared with their source. has_conflict: written again with other content; standings: {destination: [state, reason, error_code]}.';
 
 -- One worker at a time, and not more often than asked for. A row with a time, since a pooler may take a session away.
 create function conversion_outbox.claim_reconciliation(entry text, every interval, lease interval, clock timestamptz) returns boolean
@@ -291,5 +302,5 @@ grant execute on function conversion_outbox.claim_reconciliation, conversion_out
 grant execute on function conversion_outbox.store_platform_reports to conversion_outbox_worker, conversion_outbox_operator;
 grant execute on function conversion_outbox.backfill to conversion_outbox_operator;
 grant select on conversion_outbox.platform_report, conversion_outbox.reconciliation_run, conversion_outbox.reconciliation_day,
-  conversion_outbox.reconciliation_destination, conversion_outbox.reconciliation_gap
+  conversion_outbox.reconciliation_destination, conversion_outbox.reconciliation_gap, conversion_outbox.reconciliation_event
   to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;

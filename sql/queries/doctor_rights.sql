@@ -12,7 +12,7 @@ needed (name, privileges) as (values
   ('suppression', 'select'), ('suppression_key', 'select'), ('policy', 'select, insert, update'),
   ('event_day', 'select'), ('delivery_day', 'select'), ('answer_hour', 'select'), ('queued_day', 'select'), ('event_log', 'select'),
   ('platform_report', 'select'), ('reconciliation_run', 'select'), ('reconciliation_day', 'select'),
-  ('reconciliation_destination', 'select'), ('reconciliation_gap', 'select')),
+  ('reconciliation_destination', 'select'), ('reconciliation_gap', 'select'), ('reconciliation_event', 'select')),
 needed_function (name) as (values
   ('permit_words'), ('time_or_null'), ('withdrawn_signals'), ('original_of'), ('standings_of'), ('reversals_of'), ('remove_old_data'),
   ('fold_tallies'), ('take_repeats'), ('day_of'), ('event_signals'),

@@ -14,6 +14,7 @@ mod migrate;
 mod output;
 mod preview;
 mod privacy;
+pub mod reconcile;
 mod report;
 mod run;
 pub mod runs;
@@ -95,6 +96,11 @@ enum Command {
     /// Needs the role conversion_outbox_privacy.
     #[command(subcommand)]
     Privacy(privacy::Command),
+    /// Compare the outbox with the application's own tables and with what platforms report.
+    ///
+    /// What is compared stands under [[reconcile]] in the configuration. A running worker does it by itself.
+    #[command(subcommand)]
+    Reconcile(reconcile::Command),
     /// Look at everything that has to be right before events can leave: configuration, secrets, database, and with
     /// --online the platforms.
     ///
@@ -154,6 +160,7 @@ impl Cli {
             Command::DeadLetters(command) => dead_letters::run(command, &file),
             Command::Events(command) => events::run(command, &file),
             Command::Privacy(command) => privacy::run(command, &file),
+            Command::Reconcile(command) => reconcile::run(command, &file),
             Command::Doctor(args) => doctor::run(&args, &file),
             Command::Healthcheck(args) => healthcheck::run(&args, &file),
             #[cfg(feature = "sandbox")]

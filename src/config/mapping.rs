@@ -20,7 +20,7 @@ pub(crate) const USUAL: [&str; 8] = [
 ];
 
 /// Two names of one event: an application inserts one of them.
-const ALIASES: [&str; 2] = ["order_paid", "purchase"];
+pub(crate) const ALIASES: [&str; 2] = ["order_paid", "purchase"];
 
 /// What one destination maps to what.
 pub(super) struct Mapping<'a> {

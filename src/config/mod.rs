@@ -34,7 +34,7 @@ use reconcile::ReconcileConfig;
 use surroundings::{HttpConfig, IdentityConfig, TelemetryConfig};
 use worker::WorkerConfig;
 
-pub(crate) use mapping::USUAL;
+pub(crate) use mapping::{ALIASES, USUAL};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use super::read::{Reader, is_name};
 use super::secret::SecretRef;
 use super::tree::variable_form;
 
-/// Most rows of one day. Three days are in memory at once, at some 200 bytes a row.
+/// Most rows of one day. Three days are in memory at once, at about a kilobyte a row.
 const ROWS_MAX: u32 = 2_000_000;
 
 /// One source of truth.
@@ -34,7 +34,7 @@ pub struct ReconcileConfig {
     pub tolerance_percent: u32,
     /// Longest the query may run for one day. Default 30 s.
     pub statement_timeout: Duration,
-    /// Most rows of one day. Default 200,000: a query that forgets its range must not fill the memory.
+    /// Most rows of one day. Default 100,000: a query that forgets its range must not fill the memory.
     pub rows_max: u32,
     /// Which destinations are compared; where nothing is said, all enabled ones that the event is mapped to.
     pub destinations: Option<BTreeSet<String>>,
@@ -91,7 +91,7 @@ impl ReconcileConfig {
             statement_timeout: reader
                 .seconds("statement_timeout_secs", 1..=3600)
                 .unwrap_or(Duration::from_secs(30)),
-            rows_max: reader.integer("rows_max", 1..=ROWS_MAX).unwrap_or(200_000),
+            rows_max: reader.integer("rows_max", 1..=ROWS_MAX).unwrap_or(100_000),
             destinations: read_destinations(reader, destinations),
             every: Duration::from_secs(
                 60 * u64::from(reader.integer("every_minutes", 1..=1440).unwrap_or(60)),
@@ -205,8 +205,8 @@ mod tests {
         assert_eq!(
             faults(""),
             [
-                "reconcile number 1: name is required",
                 "reconcile number 1: event is required",
+                "reconcile number 1: name is required",
                 "reconcile number 1: query is required",
             ]
         );

@@ -46,6 +46,12 @@ impl Exact {
         Exact(self.0.saturating_abs())
     }
 
+    /// The whole number nearest to it, away from nought where two are.
+    pub fn rounded(self) -> i64 {
+        let whole = (self.0.saturating_abs().saturating_add(ONE / 2) / ONE) * self.0.signum();
+        i64::try_from(whole).expect("1.7e18 at most")
+    }
+
     /// So many times over.
     pub fn times(self, count: u32) -> Exact {
         Exact(self.0.saturating_mul(i128::from(count)))
@@ -156,6 +162,23 @@ mod tests {
             "0.000000000000000000001",
         ] {
             assert_eq!(Exact::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_whole_number() {
+        for (text, whole) in [
+            ("0.49", 0),
+            ("0.5", 1),
+            ("-0.5", -1),
+            ("-2.4", -2),
+            ("7", 7),
+        ] {
+            assert_eq!(
+                Exact::parse(text).map(Exact::rounded),
+                Some(whole),
+                "{text}"
+            );
         }
     }
 

@@ -122,7 +122,8 @@ pub struct DestinationResult {
     pub reported_time_zone: Option<String>,
     /// `api` or `csv`.
     pub reported_source: Option<String>,
-    /// `all`, or `attributed`: only what it ascribes to an advertisement, from which no difference follows.
+    /// `received`; or `attributed`, only what it ascribes to an advertisement; `shared`, a sum over several events;
+    /// `incomplete`, a sample or less than all. Only from the first a difference follows.
     pub reported_counts: Option<String>,
     /// When it said so.
     pub reported_at: Option<DateTime<Utc>>,

@@ -39,6 +39,9 @@ const SCOPE: &str = "https://www.googleapis.com/auth/analytics.readonly";
 /// Rows of one answer, so that it is read whole: a row has up to about 400 bytes.
 const ROWS: u64 = 2000;
 
+/// The event that always has a transaction id, where it was sent as documented.
+const PURCHASE: &str = "purchase";
+
 /// What an operator fills in for one GA4 property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -119,6 +122,7 @@ pub(super) fn read(
             .ok_or(ReportError::Unreadable("its rows are no list"))?,
     };
     let metadata = body.get("metadata").unwrap_or(&Value::Null);
+    tally.told_by_id.insert(PURCHASE.to_owned());
     read_metadata(metadata, tally)?;
     for row in rows {
         read_row(row, query, tally)

@@ -26,6 +26,8 @@ pub(super) struct Tally {
     pub(super) position: u64,
     /// Hours that were read, where an answer may tell one twice: seconds since 1970.
     pub(super) hours: BTreeSet<i64>,
+    /// Names whose ids are told: a day without any then has none.
+    pub(super) told_by_id: BTreeSet<String>,
     days: BTreeMap<(String, NaiveDate), Day>,
 }
 
@@ -58,6 +60,7 @@ impl Tally {
         if !query.wants(row.name, row.day) {
             return;
         }
+        self.told_by_id.insert(row.name.to_owned());
         let ids = &mut self.add_to(row).ids;
         if id.chars().count() <= ID_MAX {
             let sum = ids
@@ -97,6 +100,7 @@ impl Tally {
             let Some(event_name) = events.first() else {
                 continue;
             };
+            let is_told_by_id = self.told_by_id.contains(*name);
             for day in query.first.iter_days().take_while(|day| *day <= query.last) {
                 let told = self.days.remove(&((*name).to_owned(), day));
                 let told = told.unwrap_or_default();
@@ -108,7 +112,7 @@ impl Tally {
                     conversions: told.conversions.to_string(),
                     value: told.value.map(|value| value.to_string()),
                     currency: told.value.and(self.currency.clone()),
-                    ids: told.ids,
+                    ids: told.ids.or(is_told_by_id.then(BTreeMap::new)),
                     details: Value::Object(details.clone()),
                 });
             }

@@ -143,6 +143,15 @@ fn analytics_is_asked_page_by_page_and_ids_are_kept() {
         "rowCount": 4, "metadata": metadata});
     let second = json!({"rows": [row("20261120", "generate_lead", "(not set)", "5", "0"), row("20261120", "purchase", "(other)", "1", "1e1")],
         "rowCount": 4, "metadata": metadata});
+    let nothing = json!({"metadata": metadata});
+    let (_, days) = converse(&ga4, (DAY, DAY), &[(200, nothing)]);
+    let days = days.expect("whole");
+    assert_eq!(
+        told(&days, "order_paid", DAY).ids,
+        Some(BTreeMap::new()),
+        "none was counted"
+    );
+    assert_eq!(told(&days, "lead_created", DAY).ids, None, "none are told");
     let (asked, days) = converse(&ga4, (DAY, DAY), &[(200, first), (200, second)]);
     let bodies: Vec<Value> = asked
         .iter()

@@ -19,6 +19,7 @@ mod late;
 mod patience;
 mod quiet;
 mod recall;
+mod reconcile;
 mod report;
 mod retention;
 mod rules;
@@ -205,7 +206,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         relation: worker.relation,
         // Slot 0 is for what people do in sql, so that they never wait for a worker's commit.
         slot: 1 + i16::try_from(std::process::id() % 15).expect("a small number"),
-        worker: config.worker,
+        worker: config.worker.clone(),
         is_behind: Arc::default(),
         results,
     });
@@ -239,6 +240,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         shared.clone(),
         stop.clone(),
     ));
+    finders.spawn(reconcile::run(config.clone(), shared.clone(), stop.clone()));
     finders.spawn(report::run(lanes.clone(), shared.clone(), stop.clone()));
     finders.spawn(tally::run(shared.clone(), stop.clone()));
     let (stop_lanes, lanes_stop) = watch::channel(false);

@@ -27,6 +27,7 @@ mod privacy;
 mod privileges;
 mod process;
 mod race;
+mod reconcile;
 mod repeat;
 mod reports;
 mod reversal;

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{
     ACTION, AD_ACCOUNT, ADS_CUSTOMER, CUSTOMER, DATASET, Rig, SECRET, Setup, TOKEN, lead, order,
-    with,
+    refund, with,
 };
 
 const PROPERTY: &str = "345678901";
@@ -163,113 +163,112 @@ async fn what_is_fetched_is_what_the_platform_counted() {
         let rig = Rig::new().await;
         let setup = asked(&rig, platform);
         let events = delivered(&rig, setup).await;
-        let days = fetch(&rig, setup).await.expect("an answer");
-
-        let mut expected: BTreeMap<(&str, NaiveDate), u64> = BTreeMap::new();
-        for (event, at) in &events {
-            let name = event["event_name"].as_str().expect("text");
-            *expected.entry((name, day(platform, *at))).or_default() += 1;
-        }
-        let name = platform.name();
-        let (zone, _) = zone(platform);
-        let mut total = 0;
-        for told in &days {
-            let wanted = expected.remove(&(told.event_name.as_str(), told.day));
-            let wanted = wanted.unwrap_or(0);
-            assert_eq!(told.conversions, wanted.to_string(), "{name} {told:?}");
-            assert_eq!(told.time_zone, zone, "{name}");
-            assert_eq!(told.details["counts"], counts(platform).as_str(), "{name}");
-            let value = (wanted > 0 && platform != Platform::Meta)
-                .then(|| format!("{}", (wanted * 4990) as f64 / 100.0));
-            assert_eq!(told.value, value, "{name} {told:?}");
-            assert_eq!(told.currency.as_deref(), value.map(|_| "EUR"), "{name}");
-            total += wanted;
-        }
-        assert!(expected.is_empty(), "{name}: {expected:?}");
-        // The emulator's own books, by another way than its report.
-        let counted: u64 = rig.sandbox.read(|ledger| {
-            let of_platform = ledger
-                .accounts()
-                .filter(|(of, _, _)| *of == emulator(platform));
-            of_platform.map(|(_, _, count)| count.counted).sum()
-        });
-        assert_eq!((total, counted), (16, 16), "{name}");
-
-        let ids: BTreeSet<&str> = days
-            .iter()
-            .filter(|told| told.event_name == "order_paid")
-            .filter_map(|told| told.ids.as_ref())
-            .flat_map(|ids| ids.keys().map(String::as_str))
-            .collect();
-        let orders: BTreeSet<String> = (0..12).map(|n| format!("o-{n}")).collect();
-        match platform {
-            Platform::Ga4 => assert_eq!(ids, orders.iter().map(String::as_str).collect()),
-            _ => assert!(ids.is_empty(), "{name}"),
-        }
-        let asked: u64 = rig.sandbox.read(|ledger| {
-            let calls = ledger.calls();
-            calls
-                .filter(|(_, path, _)| path.contains(report_path(platform)))
-                .map(|(_, _, count)| count.calls)
-                .sum()
-        });
-        let is_paged = platform != Platform::LinkedIn;
-        assert_eq!(asked > 2, is_paged, "{name}: {asked}");
-        assert!(asked <= u64::from(reports::REQUESTS_MAX), "{name}: {asked}");
+        told_to_the_last_event(&rig, setup, platform, &events).await;
+        missing_where_no_ad_is_thanked(&rig, setup, platform).await;
+        nought_until_it_shows(&rig, setup, platform).await;
     }
 }
 
-#[tokio::test]
-async fn what_shows_late_is_nought_and_then_there() {
-    for platform in Platform::ALL {
-        let rig = Rig::new().await;
-        let setup = asked(&rig, platform);
-        delivered(&rig, setup).await;
-        rig.sandbox.set_up_reports(ReportSettings {
-            late_secs: 3600,
-            ..settings()
-        });
-        let sum = |days: &[ReportedDay]| -> u64 {
-            let counts = days.iter().map(|told| told.conversions.parse::<u64>());
-            counts.sum::<Result<u64, _>>().expect("whole numbers")
-        };
-        let early = fetch(&rig, setup).await.expect("an answer");
-        assert_eq!(sum(&early), 0, "{}", platform.name());
-        assert!(!early.is_empty(), "days of nought are told");
-        rig.pass(TimeDelta::hours(2));
-        let late = fetch(&rig, setup).await.expect("an answer");
-        assert_eq!(sum(&late), 16, "{}", platform.name());
-        assert!(reports::delay(platform) >= Duration::from_secs(24 * 3600));
+async fn told_to_the_last_event(
+    rig: &Rig,
+    setup: Setup,
+    platform: Platform,
+    events: &[(Value, DateTime<Utc>)],
+) {
+    let days = fetch(rig, setup).await.expect("an answer");
+
+    let mut expected: BTreeMap<(&str, NaiveDate), u64> = BTreeMap::new();
+    for (event, at) in events {
+        let name = event["event_name"].as_str().expect("text");
+        *expected.entry((name, day(platform, *at))).or_default() += 1;
     }
+    let name = platform.name();
+    let (zone, _) = zone(platform);
+    let mut total = 0;
+    for told in &days {
+        let wanted = expected.remove(&(told.event_name.as_str(), told.day));
+        let wanted = wanted.unwrap_or(0);
+        assert_eq!(told.conversions, wanted.to_string(), "{name} {told:?}");
+        assert_eq!(told.time_zone, zone, "{name}");
+        assert_eq!(told.details["counts"], counts(platform).as_str(), "{name}");
+        let value = (wanted > 0 && platform != Platform::Meta)
+            .then(|| format!("{}", (wanted * 4990) as f64 / 100.0));
+        assert_eq!(told.value, value, "{name} {told:?}");
+        assert_eq!(told.currency.as_deref(), value.map(|_| "EUR"), "{name}");
+        total += wanted;
+    }
+    assert!(expected.is_empty(), "{name}: {expected:?}");
+    // The emulator's own books, by another way than its report.
+    let counted: u64 = rig.sandbox.read(|ledger| {
+        let of_platform = ledger
+            .accounts()
+            .filter(|(of, _, _)| *of == emulator(platform));
+        of_platform.map(|(_, _, count)| count.counted).sum()
+    });
+    assert_eq!((total, counted), (16, 16), "{name}");
+
+    let ids: BTreeSet<&str> = days
+        .iter()
+        .filter(|told| told.event_name == "order_paid")
+        .filter_map(|told| told.ids.as_ref())
+        .flat_map(|ids| ids.keys().map(String::as_str))
+        .collect();
+    let orders: BTreeSet<String> = (0..12).map(|n| format!("o-{n}")).collect();
+    match platform {
+        Platform::Ga4 => assert_eq!(ids, orders.iter().map(String::as_str).collect()),
+        _ => assert!(ids.is_empty(), "{name}"),
+    }
+    let asked: u64 = rig.sandbox.read(|ledger| {
+        let calls = ledger.calls();
+        calls
+            .filter(|(_, path, _)| path.contains(report_path(platform)))
+            .map(|(_, _, count)| count.calls)
+            .sum()
+    });
+    let is_paged = platform != Platform::LinkedIn;
+    assert_eq!(asked > 2, is_paged, "{name}: {asked}");
+    assert!(asked <= u64::from(reports::REQUESTS_MAX), "{name}: {asked}");
 }
 
-#[tokio::test]
-async fn what_no_ad_is_thanked_for_is_missing_only_where_conversions_are_attributed() {
-    for platform in Platform::ALL {
-        let rig = Rig::new().await;
-        let setup = asked(&rig, platform);
-        delivered(&rig, setup).await;
-        rig.sandbox.set_up_reports(ReportSettings {
-            unattributed: rig
-                .arrived(emulator(platform))
-                .iter()
-                .filter(|row| row.verdict == Verdict::Stored)
-                .filter_map(|row| row.event_id.clone())
-                .take(5)
-                .collect(),
-            ..settings()
-        });
-        let days = fetch(&rig, setup).await.expect("an answer");
-        let told: f64 = days
+async fn missing_where_no_ad_is_thanked(rig: &Rig, setup: Setup, platform: Platform) {
+    rig.sandbox.set_up_reports(ReportSettings {
+        unattributed: rig
+            .arrived(emulator(platform))
             .iter()
-            .map(|told| told.conversions.parse::<f64>().expect("a number"))
-            .sum();
-        let expected = match counts(platform) {
-            Counts::Received => 16.0,
-            Counts::Attributed => 11.0,
-        };
-        assert_eq!(told, expected, "{}", platform.name());
-    }
+            .filter(|row| row.verdict == Verdict::Stored)
+            .filter_map(|row| row.event_id.clone())
+            .take(5)
+            .collect(),
+        ..settings()
+    });
+    let days = fetch(rig, setup).await.expect("an answer");
+    let told: f64 = days
+        .iter()
+        .map(|told| told.conversions.parse::<f64>().expect("a number"))
+        .sum();
+    let expected = match counts(platform) {
+        Counts::Received => 16.0,
+        Counts::Attributed => 11.0,
+    };
+    assert_eq!(told, expected, "{}", platform.name());
+}
+
+async fn nought_until_it_shows(rig: &Rig, setup: Setup, platform: Platform) {
+    rig.sandbox.set_up_reports(ReportSettings {
+        late_secs: 3600,
+        ..settings()
+    });
+    let sum = |days: &[ReportedDay]| -> u64 {
+        let counts = days.iter().map(|told| told.conversions.parse::<u64>());
+        counts.sum::<Result<u64, _>>().expect("whole numbers")
+    };
+    let early = fetch(rig, setup).await.expect("an answer");
+    assert_eq!(sum(&early), 0, "{}", platform.name());
+    assert!(!early.is_empty(), "days of nought are told");
+    rig.pass(TimeDelta::hours(2));
+    let late = fetch(rig, setup).await.expect("an answer");
+    assert_eq!(sum(&late), 16, "{}", platform.name());
+    assert!(reports::delay(platform) >= Duration::from_secs(24 * 3600));
 }
 
 /// No secret, no id of an account and no event may be in an error.
@@ -515,4 +514,24 @@ async fn who_is_not_configured_is_not_asked() {
         .expect_err("no [destination.report]");
     assert_eq!(error, ReportError::NotConfigured);
     assert_eq!(rig.sandbox.read(|ledger| ledger.calls().count()), 0);
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_worth_less_or_nothing() {
+    let rig = Rig::new().await;
+    let setup = asked(&rig, Platform::GoogleAds);
+    let worker = rig.work_with(setup);
+    rig.insert(&[order("o-1"), order("o-2")]).await;
+    rig.until_final().await;
+    rig.insert(&[refund("o-1", 1, Some(9.90)), refund("o-2", 1, None)])
+        .await;
+    rig.until_final().await;
+    let days = fetch(&rig, setup).await.expect("an answer");
+    let told: Vec<(&str, Option<&str>)> = days
+        .iter()
+        .filter(|told| told.conversions != "0")
+        .map(|told| (told.conversions.as_str(), told.value.as_deref()))
+        .collect();
+    assert_eq!(told, [("1", Some("40"))]);
+    worker.drain().await;
 }

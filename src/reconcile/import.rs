@@ -1,0 +1,334 @@
+//! Reads what a platform exported as CSV: strictly, with the number of each faulty line. Pure.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::json;
+use thiserror::Error;
+
+use super::exact::Exact;
+use super::platform::{Counts, NewReport};
+
+/// Faults that are told at once.
+const FAULTS_MAX: usize = 20;
+
+/// The columns, by our names.
+pub const COLUMNS: [&str; 6] = [
+    "day",
+    "event_name",
+    "conversions",
+    "value",
+    "currency",
+    "id",
+];
+
+/// How a file is to be understood.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// Whose numbers they are.
+    pub destination: String,
+    /// Whose days they are: IANA name.
+    pub time_zone: String,
+    /// What they are numbers of.
+    pub counts: Counts,
+    /// The file's own header for some of our columns.
+    pub columns: BTreeMap<String, String>,
+    /// Our event for the platform's own name of it.
+    pub events: BTreeMap<String, String>,
+    /// The event of every line, where no column tells it.
+    pub event: Option<String>,
+    /// The currency of every line, where no column tells it.
+    pub currency: Option<String>,
+    /// Whether several lines of one day and event are added up, as of several campaigns.
+    pub sums: bool,
+    /// Whether numbers are written as 1.234,56.
+    pub decimal_comma: bool,
+}
+
+/// What is wrong with a file: every line of it, up to a few.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the file cannot be imported; nothing was changed\n{}", .0.join("\n"))]
+pub struct BadFile(pub Vec<String>);
+
+/// Understands a whole file, or tells what is wrong with it.
+pub fn parse(text: &str, form: &Form, now: DateTime<Utc>) -> Result<Vec<NewReport>, BadFile> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut lines = records(text)
+        .map_err(|fault| BadFile(vec![fault]))?
+        .into_iter();
+    let Some((_, header)) = lines.next() else {
+        return Err(BadFile(vec!["the file is empty".to_owned()]));
+    };
+    let columns = Columns::find(&header, form).map_err(BadFile)?;
+    let mut faults = Vec::new();
+    let mut days: BTreeMap<(NaiveDate, String), Sum> = BTreeMap::new();
+    for (number, fields) in lines {
+        let added = columns
+            .read(&fields, header.len(), form)
+            .and_then(|line| add(&mut days, line, number, form));
+        if let Err(fault) = added {
+            faults.push(format!("line {number}: {fault}"));
+        }
+        if faults.len() == FAULTS_MAX {
+            break;
+        }
+    }
+    if faults.is_empty() && days.is_empty() {
+        faults.push("there is no line below the header".to_owned());
+    }
+    if !faults.is_empty() {
+        return Err(BadFile(faults));
+    }
+    let report = |((day, event_name), sum): ((NaiveDate, String), Sum)| NewReport {
+        destination: form.destination.clone(),
+        event_name,
+        day,
+        time_zone: form.time_zone.clone(),
+        source: "csv",
+        conversions: sum.conversions,
+        value: sum.value,
+        currency: sum.currency,
+        ids: sum.ids,
+        details: json!({ "counts": form.counts.as_str() }),
+        fetched_at: now,
+    };
+    Ok(days.into_iter().map(report).collect())
+}
+
+/// One line, understood.
+struct Line {
+    day: NaiveDate,
+    event_name: String,
+    conversions: Exact,
+    value: Option<Exact>,
+    currency: Option<String>,
+    id: Option<String>,
+}
+
+/// What the lines of one day and event add up to.
+struct Sum {
+    first_line: usize,
+    conversions: Exact,
+    value: Option<Exact>,
+    currency: Option<String>,
+    ids: Option<BTreeMap<String, u64>>,
+}
+
+fn add(
+    days: &mut BTreeMap<(NaiveDate, String), Sum>,
+    line: Line,
+    number: usize,
+    form: &Form,
+) -> Result<(), String> {
+    let sum = days.entry((line.day, line.event_name)).or_insert(Sum {
+        first_line: number,
+        conversions: Exact::ZERO,
+        value: None,
+        currency: line.currency.clone(),
+        ids: None,
+    });
+    if sum.first_line != number && line.id.is_none() && !form.sums {
+        return Err(format!(
+            "the same day and event as line {}; --sum adds such lines up",
+            sum.first_line
+        ));
+    }
+    if sum.currency != line.currency {
+        return Err(format!(
+            "another currency than line {} of the same day and event",
+            sum.first_line
+        ));
+    }
+    sum.conversions = sum.conversions + line.conversions;
+    if let Some(value) = line.value {
+        sum.value = Some(sum.value.unwrap_or_default() + value);
+    }
+    if let Some(id) = line.id {
+        *sum.ids.get_or_insert_default().entry(id).or_default() += 1;
+    }
+    Ok(())
+}
+
+/// Where our columns stand in the file.
+struct Columns {
+    at: BTreeMap<&'static str, usize>,
+}
+
+impl Columns {
+    fn find(header: &[String], form: &Form) -> Result<Columns, Vec<String>> {
+        let mut faults = Vec::new();
+        let mut at = BTreeMap::new();
+        for ours in COLUMNS {
+            let theirs = form.columns.get(ours).map_or(ours, String::as_str);
+            let mut places = header
+                .iter()
+                .enumerate()
+                .filter(|(_, name)| name.trim() == theirs);
+            match (places.next(), places.next()) {
+                (Some((place, _)), None) => {
+                    at.insert(ours, place);
+                }
+                (Some(_), Some(_)) => {
+                    faults.push(format!("line 1: two columns are called {theirs:?}"))
+                }
+                (None, _) if form.columns.contains_key(ours) => {
+                    faults.push(format!("line 1: no column is called {theirs:?}"));
+                }
+                (None, _) => {}
+            }
+        }
+        let has = |name: &str| at.contains_key(name);
+        let is_missing = [
+            ("day", !has("day")),
+            ("event_name", !has("event_name") && form.event.is_none()),
+            ("conversions", !has("conversions") && !has("id")),
+        ];
+        for (name, _) in is_missing.iter().filter(|(_, is_missing)| *is_missing) {
+            faults.push(format!(
+                "line 1: there is no column {name}; the file has {}. Fix: --columns {name}=\"its header\"{}",
+                header.join(", "),
+                if *name == "event_name" { ", or --event NAME for all lines" } else { "" }
+            ));
+        }
+        match faults.is_empty() {
+            true => Ok(Columns { at }),
+            false => Err(faults),
+        }
+    }
+
+    fn read(&self, fields: &[String], width: usize, form: &Form) -> Result<Line, String> {
+        if fields.len() != width {
+            return Err(format!(
+                "{} fields, and the header has {width}",
+                fields.len()
+            ));
+        }
+        let field = |name: &str| {
+            let text = self.at.get(name).map(|&at| fields[at].trim());
+            text.filter(|text| !text.is_empty())
+        };
+        let number = |name: &str| {
+            let text = field(name).map(|text| match form.decimal_comma {
+                true => text.replace('.', "").replace(',', "."),
+                false => text.to_owned(),
+            });
+            text.map(|text| {
+                Exact::parse(&text).ok_or_else(|| {
+                    format!("{name} must be a number such as 1234.50, without signs or thousands separators (--decimal-comma reads 1.234,50)")
+                })
+            })
+            .transpose()
+        };
+        let day = field("day")
+            .and_then(day)
+            .ok_or("day must be written 2026-11-25 or 20261125")?;
+        let told = field("event_name").or(form.event.as_deref());
+        let told = told.ok_or("event_name is empty")?;
+        let id = field("id").map(str::to_owned);
+        if id
+            .as_deref()
+            .is_some_and(|id| id.contains('@') || id.chars().count() > 128)
+        {
+            // Said without showing it: it may be somebody's.
+            return Err("id must be an order's, lead's or event's, not an address".to_owned());
+        }
+        let conversions = match (number("conversions")?, &id) {
+            (Some(count), _) if count >= Exact::ZERO => count,
+            (Some(_), _) => return Err("conversions must not be below nought".to_owned()),
+            (None, Some(_)) => Exact::from(1),
+            (None, None) => return Err("conversions is empty".to_owned()),
+        };
+        let value = number("value")?;
+        let currency = field("currency").or(form.currency.as_deref());
+        let currency = match currency {
+            None if value.is_some() => {
+                return Err(
+                    "a value without a currency; --currency EUR says it for all lines".to_owned(),
+                );
+            }
+            None => None,
+            Some(code) => Some(
+                crate::currency::parse(code)
+                    .ok_or("currency must be a code of ISO 4217, such as EUR")?
+                    .as_str()
+                    .to_owned(),
+            ),
+        };
+        Ok(Line {
+            day,
+            event_name: form
+                .events
+                .get(told)
+                .map_or(told, String::as_str)
+                .to_owned(),
+            conversions,
+            currency: currency.filter(|_| value.is_some()),
+            value,
+            id,
+        })
+    }
+}
+
+/// `2026-11-25`, or `20261125` as Google writes it; nothing else, since 03/04 is a day in two calendars.
+fn day(text: &str) -> Option<NaiveDate> {
+    let form = match text.len() {
+        10 => "%Y-%m-%d",
+        8 => "%Y%m%d",
+        _ => return None,
+    };
+    NaiveDate::parse_from_str(text, form).ok()
+}
+
+/// Fields of each record, with the number of the line it begins on. Divided by commas, or by semicolons where the header has
+/// those and no comma; as RFC 4180 has it otherwise.
+fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
+    let header = text.lines().next().unwrap_or_default();
+    let divider = match header.contains(';') && !header.contains(',') {
+        true => ';',
+        false => ',',
+    };
+    let mut records = Vec::new();
+    let (mut line, mut begun) = (1, 1);
+    let (mut fields, mut field) = (Vec::new(), String::new());
+    let (mut is_quoted, mut was_quoted) = (false, false);
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        if char == '\n' {
+            line += 1;
+        }
+        match char {
+            '"' if is_quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                field.push('"');
+            }
+            '"' if is_quoted => (is_quoted, was_quoted) = (false, true),
+            other if is_quoted => field.push(other),
+            '"' if field.is_empty() && !was_quoted => is_quoted = true,
+            '"' => return Err(format!("line {line}: a quote in the middle of a field")),
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\n' => {
+                fields.push(std::mem::take(&mut field));
+                records.push((begun, std::mem::take(&mut fields)));
+                (begun, was_quoted) = (line, false);
+            }
+            other if other == divider => {
+                fields.push(std::mem::take(&mut field));
+                was_quoted = false;
+            }
+            _ if was_quoted => return Err(format!("line {line}: text after a closing quote")),
+            other => field.push(other),
+        }
+    }
+    if is_quoted {
+        return Err(format!("line {begun}: a quote that is never closed"));
+    }
+    if !field.is_empty() || was_quoted || !fields.is_empty() {
+        fields.push(field);
+        records.push((begun, fields));
+    }
+    records.retain(|(_, fields)| fields.iter().any(|field| !field.is_empty()));
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests;

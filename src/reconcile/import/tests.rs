@@ -1,0 +1,158 @@
+//! Exports that people really have, and what is wrong with others.
+
+use super::*;
+
+fn form() -> Form {
+    Form {
+        destination: "ga4".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        counts: Counts::Received,
+        columns: BTreeMap::new(),
+        events: BTreeMap::new(),
+        event: None,
+        currency: None,
+        sums: false,
+        decimal_comma: false,
+    }
+}
+
+fn read(text: &str, form: &Form) -> Result<Vec<String>, Vec<String>> {
+    let now = DateTime::from_timestamp(0, 0).expect("a time");
+    let shown = |one: NewReport| {
+        let (value, currency) = (one.value.map(|v| v.to_string()), one.currency);
+        let ids = one.ids.map(|ids| {
+            ids.into_iter()
+                .map(|(id, n)| format!("{id}×{n}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        });
+        format!(
+            "{} {} {} {} {} {}",
+            one.day,
+            one.event_name,
+            one.conversions,
+            value.unwrap_or_default(),
+            currency.unwrap_or_default(),
+            ids.unwrap_or_default()
+        )
+        .trim_end()
+        .to_owned()
+    };
+    let read = parse(text, form, now).map_err(|bad| bad.0)?;
+    Ok(read.into_iter().map(shown).collect())
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(one, other)| ((*one).to_owned(), (*other).to_owned()))
+        .collect()
+}
+
+#[test]
+fn our_own_columns() {
+    let text = "day,event_name,conversions,value,currency\n2026-11-24,order_paid,12.5,1299.90,EUR\n2026-11-25,order_paid,3,,\n";
+    assert_eq!(
+        read(text, &form()),
+        Ok(vec![
+            "2026-11-24 order_paid 12.50 1299.90 EUR".to_owned(),
+            "2026-11-25 order_paid 3".to_owned()
+        ])
+    );
+}
+
+#[test]
+fn an_export_of_another_shape() {
+    let text = "\u{feff}Date;Event;Campaign;Conversions;Value\r\n20261124;Purchase;\"a; \"\"b\"\"\r\nc\";1.000,5;\"1.234,50\"\r\n\r\n20261124;Purchase;d;1;0,5\r\n";
+    let form = Form {
+        columns: pairs(&[
+            ("day", "Date"),
+            ("event_name", "Event"),
+            ("conversions", "Conversions"),
+            ("value", "Value"),
+        ]),
+        events: pairs(&[("Purchase", "order_paid")]),
+        currency: Some("eur".to_owned()),
+        sums: true,
+        decimal_comma: true,
+        ..form()
+    };
+    assert_eq!(
+        read(text, &form),
+        Ok(vec!["2026-11-24 order_paid 1001.50 1235 EUR".to_owned()])
+    );
+    let once = Form {
+        sums: false,
+        ..form
+    };
+    let faults = read(text, &once).expect_err("two lines of one day");
+    assert_eq!(
+        faults,
+        ["line 5: the same day and event as line 2; --sum adds such lines up"]
+    );
+}
+
+#[test]
+fn lines_of_ids() {
+    let text =
+        "day,id,value,currency\n2026-11-24,o-1,1,EUR\n2026-11-24,o-2,2,EUR\n2026-11-24,o-1,1,EUR\n";
+    let form = Form {
+        event: Some("order_paid".to_owned()),
+        ..form()
+    };
+    assert_eq!(
+        read(text, &form),
+        Ok(vec!["2026-11-24 order_paid 3 4 EUR o-1×2 o-2×1".to_owned()])
+    );
+}
+
+#[test]
+fn every_faulty_line_is_named_and_no_address_is_shown() {
+    let text = "day,event_name,conversions,value,currency,id\n\
+        24.11.2026,order_paid,1,,,\n\
+        2026-02-30,order_paid,1,,,\n\
+        2026-11-24,,1,,,\n\
+        2026-11-24,order_paid,\"1,000\",,,\n\
+        2026-11-24,order_paid,-1,,,\n\
+        2026-11-24,order_paid,1,5,,\n\
+        2026-11-24,order_paid,1,5,EURO,\n\
+        2026-11-24,order_paid,1,,,ada@example.com\n\
+        2026-11-24,order_paid\n\
+        2026-11-24,order_paid,NaN,,,\n";
+    let faults = read(text, &form()).expect_err("faulty");
+    assert_eq!(faults.len(), 10);
+    for (line, fault) in (2..).zip(&faults) {
+        assert!(fault.starts_with(&format!("line {line}: ")), "{fault}");
+        assert!(!fault.contains("ada"), "{fault}");
+    }
+    for (text, expected) in [
+        ("", "the file is empty"),
+        (
+            "day,event_name,conversions\n",
+            "there is no line below the header",
+        ),
+        (
+            "date,event_name,conversions\n",
+            "line 1: there is no column day",
+        ),
+        (
+            "day,day,event_name,conversions\n",
+            "line 1: two columns are called \"day\"",
+        ),
+        (
+            "day,event_name,conversions\n2026-11-24,\"a",
+            "line 2: a quote that is never closed",
+        ),
+        (
+            "day,event_name,conversions\n2026-11-24,\"a\"b,1",
+            "line 2: text after a closing quote",
+        ),
+        (
+            "day,event_name,conversions\n2026-11-24,a\"b,1",
+            "line 2: a quote in the middle",
+        ),
+    ] {
+        let faults = read(text, &form()).expect_err(text);
+        assert!(faults[0].starts_with(expected), "{faults:?}");
+    }
+}
