@@ -117,7 +117,7 @@ def main():
         folder = pathlib.Path(world.enter_context(tempfile.TemporaryDirectory(prefix="prometheus-test-")))
         try:
             stage = Stage(world, folder, program)
-            failed = make_traffic(stage) + ask_everything(stage) + watch_alerts(stage)
+            failed = make_traffic(stage) + check_names(stage) + ask_everything(stage) + watch_alerts(stage)
         except InVain as in_vain:
             failed = [f"in vain: {in_vain}"]
         for one in failed:
@@ -146,19 +146,19 @@ class Stage:
         self.sandbox = f"http://127.0.0.1:{free_port()}"
         self.start(world, "sandbox", [program, "sandbox", "--listen", self.sandbox.removeprefix("http://")])
         until(lambda: get(self.sandbox + "/_sandbox/faults") is not None, "the sandbox listens")
-        ports = []
+        self.ports = []
         for worker in "ab":
             port = free_port()
             config = folder / f"{worker}.toml"
             config.write_text(CONFIGURATION.format(metrics=port, admin=free_port(), sandbox=self.sandbox))
             self.start(world, f"worker-{worker}", [program, "run", "--config", config], environment)
-            ports.append(port)
+            self.ports.append(port)
         self.receiver = Receiver(world)
         self.prometheus = f"http://127.0.0.1:{free_port()}"
         (folder / "prometheus.json").write_text(json.dumps({
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(RULES / "rules.yml")],
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in ports]}]}],
+            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [f"127.0.0.1:{port}" for port in self.ports]}]}],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{self.receiver.port}"]}]}]}}))
         self.start(world, "prometheus", ["prometheus", f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/tsdb",
                                          f"--web.listen-address={self.prometheus.removeprefix('http://')}"])
@@ -289,6 +289,15 @@ def make_traffic(stage):
     ]
     return [f"never true: {query}; it is {stage.ask(re.split(' [>=]= ', query)[0])}" for query in visible
             if not comes_true(lambda query=query: not math.isnan(stage.value(query)))]
+
+
+# --- every metric ---
+
+def check_names(stage):
+    """What promtool finds wrong with the page of a worker that has had a bad day: names, units, help."""
+    page = urllib.request.urlopen(f"http://127.0.0.1:{stage.ports[0]}/metrics", timeout=10).read()
+    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True)
+    return [f"promtool check metrics: {line}" for line in (done.stdout + done.stderr).decode().splitlines() if done.returncode]
 
 
 # --- every query ---

@@ -303,7 +303,7 @@ DELIVERY = [
     ("Queue", [
         series("Backlog by state", "Deliveries that are not final: due, to be retried, waiting for another event or time, leased by a worker, held "
                "(conversion_outbox_backlog, from the database).", [(f"sum by (state) ({current('backlog', 'destination, state')})", "{{state}}")], stack=True),
-        series("Backlog by destination", "The same by destination.", [(f"sum by (destination) ({current('backlog', 'destination, state')})", "{{destination}}")], links=[ERRORS]),
+        series("Backlog by destination", "Deliveries that are not final, by destination, from the database.", [(f"sum by (destination) ({current('backlog', 'destination, state')})", "{{destination}}")], links=[ERRORS]),
         series("Soon too old", "Deliveries that are too old for the platform within 24 hours (conversion_outbox_expiring_deliveries).",
                [(current("expiring_deliveries"), "{{destination}}")], thresholds=steps((GREEN, None), (RED, 1))),
         series("Oldest due", "How long the longest due delivery has been due (conversion_outbox_oldest_due_age_seconds).",
@@ -387,7 +387,7 @@ COVERAGE = [
         series("Kept at home by destination", "Share of the deliveries decided that ended as suppressed, over an hour.",
                [(total("deliveries_total", f'{AT_OF},state="suppressed"', window="1h") + " / " + total("deliveries_total", AT_OF, window="1h"), "{{destination}}")], "percentunit", 12, high=1,
                links=[page("Coverage", "/coverage?destination=${__field.labels.destination}")]),
-        series("Why not told, over time", "The same by reason, a second.", [(rate("suppressed_total", by="reason"), "{{reason}}")], "cps", 12, stack=True, bars=True),
+        series("Why not told, over time", "Deliveries that ended as suppressed, skipped or expired, a second, by reason.", [(rate("suppressed_total", by="reason"), "{{reason}}")], "cps", 12, stack=True, bars=True),
     ]),
 ]
 

@@ -16,7 +16,7 @@ pub(super) struct Args {
     day: NaiveDate,
     /// As what it is written. JSON is one object: "day", "read_at", "environment", "events" (by name: events, click_id, email,
     /// phone, external_id, consent_granted, consent_denied, consent_unspecified, "week_before" with the same), "deliveries" (by
-    /// destination and event_name: events, meant, consented, identified, sent, accepted, open, lost, "whys", in_time), "failures",
+    /// destination and event_name: events, meant, consented, identified, sent, accepted, unconfirmed, open, lost, "whys", in_time), "failures",
     /// "dead_letters", "repeats", "reconciliation" (as `reconcile report --json` has them), "standing", "to_do" (urgency now, soon
     /// or look, what, how, command).
     #[arg(long, value_enum, default_value_t = Format::Markdown)]

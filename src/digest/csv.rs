@@ -41,6 +41,7 @@ pub fn csv(digest: &Digest) -> String {
             add("deliveries", step.as_str(), funnel.reached(step));
         }
         add("deliveries", "in_time", row.in_time);
+        add("deliveries", "unconfirmed", funnel.unconfirmed());
         add("deliveries", "open", funnel.open());
         add("deliveries", "lost", funnel.lost());
         for (loss, count) in Step::ALL.iter().flat_map(|step| funnel.losses(*step)) {

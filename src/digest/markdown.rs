@@ -129,7 +129,7 @@ fn deliveries(text: &mut String, digest: &Digest) {
             ];
             cells.extend(Step::ALL.map(|step| funnel.reached(step).to_string()));
             cells.extend([
-                percent(row.in_time, funnel.reached(Step::Sent)),
+                percent(row.in_time, funnel.reached(Step::Accepted)),
                 funnel.open().to_string(),
                 funnel.lost().to_string(),
             ]);
@@ -140,7 +140,6 @@ fn deliveries(text: &mut String, digest: &Digest) {
     for (destination, (funnel, _)) in digest.by_destination() {
         let losses: Vec<String> = Step::ALL
             .iter()
-            .filter(|step| **step != Step::Accepted)
             .flat_map(|step| funnel.losses(*step))
             .map(|(loss, count)| format!("{count} {}", loss.text()))
             .collect();

@@ -92,7 +92,7 @@ pub struct Deliveries {
     pub destination: String,
     /// The name.
     pub event_name: String,
-    /// How far they got: `events`, `meant`, `consented`, `identified`, `sent`, `accepted`, `open`, `lost`, and why the others
+    /// How far they got: `events`, `meant`, `consented`, `identified`, `sent`, `accepted`, `unconfirmed` of the accepted, `open`, `lost`, and why the others
     /// did not (`whys`).
     #[serde(flatten, serialize_with = "flat")]
     pub funnel: Funnel,
@@ -180,6 +180,7 @@ fn flat<S: serde::Serializer>(funnel: &Funnel, serializer: S) -> Result<S::Ok, S
     for step in Step::ALL {
         map.serialize_entry(step.as_str(), &funnel.reached(step))?;
     }
+    map.serialize_entry("unconfirmed", &funnel.unconfirmed())?;
     map.serialize_entry("open", &funnel.open())?;
     map.serialize_entry("lost", &funnel.lost())?;
     let whys: BTreeMap<String, i64> = Step::ALL

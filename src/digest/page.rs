@@ -120,7 +120,7 @@ fn deliveries(digest: &Digest) -> Markup {
             ];
             cells.extend(Step::ALL.map(|step| number(funnel.reached(step))));
             cells.extend([
-                text(&percent(row.in_time, funnel.reached(Step::Sent))),
+                text(&percent(row.in_time, funnel.reached(Step::Accepted))),
                 number(funnel.open()),
                 number(funnel.lost()),
             ]);
@@ -132,13 +132,13 @@ fn deliveries(digest: &Digest) -> Markup {
         @if rows.is_empty() {
             p { "Nothing was to be delivered." }
         } @else {
-            (table("What arrived", &["Destination", "Event", "Events", "Meant", "Consented", "Identified", "Sent", "Confirmed", "In 15 min", "Open", "Lost"], &rows))
+            (table("What arrived", &["Destination", "Event", "Events", "Meant", "Consented", "Identified", "Sent", "Accepted", "In 15 min", "Open", "Lost"], &rows))
             h3 { "Why the others did not" }
             ul {
                 @for (destination, (funnel, _)) in digest.by_destination() {
                     li {
                         (name(destination)) ": "
-                        @let losses: Vec<String> = Step::ALL.iter().filter(|step| **step != Step::Accepted).flat_map(|step| funnel.losses(*step))
+                        @let losses: Vec<String> = Step::ALL.iter().flat_map(|step| funnel.losses(*step))
                             .map(|(loss, number)| format!("{} {}", count(number), loss.text())).collect();
                         @if losses.is_empty() { "all were sent" } @else { (losses.join(", ")) }
                     }

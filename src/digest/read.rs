@@ -125,11 +125,14 @@ fn deliveries(rows: &[Row]) -> Result<Vec<Deliveries>, DatabaseError> {
         })?;
         let key = (row.try_get("destination")?, row.try_get("event_name")?);
         let (funnel, in_time) = all.entry(key).or_default();
-        funnel.add(
-            state,
-            reason.and_then(Reason::parse),
-            row.try_get("deliveries")?,
-        );
+        match row.try_get("is_queued")? {
+            true => funnel.add_queued(row.try_get("deliveries")?),
+            false => funnel.add(
+                state,
+                reason.and_then(Reason::parse),
+                row.try_get("deliveries")?,
+            ),
+        }
         *in_time += row.try_get::<_, i64>("in_time")?;
     }
     let named = all.into_iter().map(

@@ -199,7 +199,7 @@ fn reconciled(day: &DayResult, tasks: &mut Vec<Task>) {
 
 fn arrival(digest: &Digest, tasks: &mut Vec<Task>) {
     for (destination, (funnel, in_time)) in digest.by_destination() {
-        let sent = funnel.reached(Step::Sent);
+        let sent = funnel.reached(Step::Accepted);
         if sent >= ENOUGH && in_time * 100 < sent * 99 {
             tasks.push(task(
                 Urgency::Look,

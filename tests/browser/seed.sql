@@ -42,6 +42,13 @@ select format('%s:%s', e.event_name, e.business_id), e.event_name, e.business_id
 insert into conversion_outbox.event (event_id, event_name, business_id, occurred_at, recorded_at, consent)
 select event_id, 'order_paid', event_id, now() - interval '2 hours', now() - interval '2 hours', '{"ad_user_data": "granted"}'
   from (values ('<script>alert("1")</script>'), (E'"><img src=x onerror=alert(1)>'), (E'\u202Egnp.exe-\u05d0\u05d1\u05d2'), (repeat('W', 128)), ('a/b?c#d%20&amp;')) as h (event_id);
+-- The latest have just happened, and are in the queue.
+create temporary table latest on commit drop as
+select event_no, row_number() over (order by occurred_at desc) as place
+  from conversion_outbox.event where event_id ~ '^[a-z_]+:' order by occurred_at desc limit 6;
+update conversion_outbox.event e
+   set occurred_at = now() - make_interval(secs => 7 * l.place), recorded_at = now() - make_interval(secs => 7 * l.place)
+  from latest l where l.event_no = e.event_no;
 insert into conversion_outbox.queue (event_no) select event_no from conversion_outbox.event order by event_no;
 set local session_replication_role = origin;
 
@@ -55,8 +62,7 @@ select e.event_no, e.event_id, e.event_name, e.occurred_at, e.recorded_at, d.des
   from conversion_outbox.event e
  cross join (values ('meta', 40), ('ga4', 40), ('google', 12), ('linkedin', 40)) as d (destination, registered)
  where e.occurred_at > now() - make_interval(days => d.registered)
-   -- The latest are in the queue.
-   and e.event_no not in (select event_no from conversion_outbox.event where event_id ~ '^[a-z_]+:' order by occurred_at desc limit 6);
+   and e.event_no not in (select event_no from latest);
 
 create temporary table outcome on commit drop as
 select f.*, o.state, o.reason, o.error_code, o.response_code,

@@ -89,7 +89,7 @@ async fn a_day_is_told_to_the_last_event_in_every_form() {
     );
     let delivered = &json["deliveries"][0];
     let whys =
-        json!({"suppressed/consent_denied": 1, "rejected/refused_by_platform": 2, "pending": 1});
+        json!({"suppressed/consent_denied": 1, "rejected/refused_by_platform": 2, "queued": 1});
     assert_eq!(
         (
             &delivered["events"],
@@ -98,7 +98,14 @@ async fn a_day_is_told_to_the_last_event_in_every_form() {
             &delivered["accepted"],
             &delivered["in_time"]
         ),
-        (&json!(10), &json!(9), &json!(6), &json!(6), &json!(6))
+        (
+            &json!(10),
+            &json!(9),
+            &json!(8),
+            &json!(8),
+            &json!(6),
+            &json!(6)
+        )
     );
     assert_eq!(
         (&delivered["open"], &delivered["lost"], &delivered["whys"]),

@@ -22,11 +22,22 @@ pub(crate) fn share_cell(part: i64, whole: i64, beside: &Markup) -> Markup {
     }
 }
 
-/// A cell of a table: a count, as dark as its share of the highest. Nothing is a dot.
+/// The step of a count among others: by its order of magnitude, so that one bad day does not make all others alike.
+fn magnitude(number: i64, highest: i64) -> u8 {
+    match number {
+        ..=0 => 0,
+        number if number >= highest => 5,
+        number => {
+            1 + ((number as f64).ln_1p() / (highest as f64).ln_1p() * 4.0).clamp(0.0, 3.0) as u8
+        }
+    }
+}
+
+/// A cell of a table: a count, the darker the higher. Nothing is a dot.
 pub(crate) fn count_cell(number: i64, highest: i64) -> Markup {
     html! {
         @if number > 0 {
-            td class={ "heat number heat-" (step(number, highest)) } { (count(number)) }
+            td class={ "heat number heat-" (magnitude(number, highest)) } { (count(number)) }
         } @else {
             td.number.none { span aria-hidden="true" { "·" } span.hidden { "0" } }
         }
@@ -54,6 +65,10 @@ mod tests {
         assert_eq!(
             steps.map(|(part, whole)| step(part, whole)),
             [0, 1, 2, 3, 4, 4, 5, 0, 0, 5]
+        );
+        assert_eq!(
+            [0, 1, 9, 99, 999, 1000].map(|number| magnitude(number, 1000)),
+            [0, 1, 2, 3, 4, 5]
         );
         let cell = share_cell(1, 4, &html! {}).into_string();
         assert!(cell.contains("25 %") && cell.contains("1 of 4"), "{cell}");

@@ -63,7 +63,7 @@ mod tests {
             prop_assert!(is_drawable(&svg), "{svg}");
             for (part, whole) in counts {
                 prop_assert!(step(part, whole) <= 5);
-                let svg = share(part, whole, Tone::Good).into_string();
+                let svg = share(&[(part, "good"), (whole, "bad")], whole).into_string();
                 prop_assert!(is_drawable(&svg), "{svg}");
             }
         }

@@ -1,7 +1,7 @@
 //! Coverage: how much of what happens in the business reaches each platform, and what stays behind where. And what events
 //! carry that platforms could match.
 
-mod funnel;
+mod losses;
 mod signals;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,12 @@ use tokio_postgres::types::Type;
 use super::Desk;
 use super::charts::share::share;
 use super::frame::{Page, Sheet};
-use super::html::{Markup, Tone, address, choice, count, html, name, percent, wide};
+use super::html::{Markup, address, choice, count, html, name, percent, wide};
 use super::params::{Params, Period};
 use super::trouble::Trouble;
-use funnel::{Funnel, Step};
+use crate::funnel::{Funnel, Kind, Loss, Step};
+use crate::outcome::Reason;
+use losses::{step_words, tone, words};
 use signals::{SHOWN, Signals};
 
 const COVERAGE: &str = include_str!("../../../sql/pages/coverage.sql");
@@ -133,7 +135,12 @@ impl View {
             match is_queued {
                 true => funnel.add_queued(total),
                 false => {
-                    funnel.add_deliveries(row.try_get("state")?, row.try_get("reason")?, total)
+                    let state = crate::outcome::State::parse(row.try_get("state")?);
+                    let reason: Option<&str> = row.try_get("reason")?;
+                    // A state of a later version is shown once this program knows it.
+                    if let Some(state) = state {
+                        funnel.add(state, reason.and_then(Reason::parse), total);
+                    }
                 }
             }
         }
@@ -169,7 +176,11 @@ impl View {
                 @if self.funnels.is_empty() {
                     p { "No worker has registered a destination yet. Start one with: " code { "conversion-outbox run" } }
                 } @else {
-                    div.cards.broad { @for (destination, funnels) in &self.funnels { (self.funnel(destination, funnels)) } }
+                    @let (used, idle): (Vec<_>, Vec<_>) = self.funnels.iter().partition(|(_, funnels)| funnels.values().any(Funnel::is_used));
+                    div.cards.broad { @for (destination, funnels) in used { (self.funnel(destination, funnels)) } }
+                    @if !idle.is_empty() {
+                        p.soft { "Nothing was decided in this time for " @for (place, (destination, _)) in idle.iter().enumerate() { @if place > 0 { ", " } (name(destination)) } "." }
+                    }
                     (self.by_event())
                 }
             }
@@ -188,8 +199,8 @@ impl View {
     fn lead(&self) -> Markup {
         let (mut meant, mut accepted, mut open) = (0, 0, 0);
         for funnel in self.funnels.values().flat_map(BTreeMap::values) {
-            meant += funnel.passed(Step::Meant);
-            accepted += funnel.passed(Step::Accepted);
+            meant += funnel.reached(Step::Meant);
+            accepted += funnel.reached(Step::Accepted);
             open += funnel.open();
         }
         let period = match self.asked.period {
@@ -241,36 +252,35 @@ impl View {
 
     /// All events together, on their way to one destination.
     fn funnel(&self, destination: &str, funnels: &BTreeMap<String, Funnel>) -> Markup {
-        let events: i64 = funnels.values().map(|funnel| funnel.events).sum();
-        let unconfirmed: i64 = funnels.values().map(|funnel| funnel.unconfirmed).sum();
-        let passed =
-            |step: Step| -> i64 { funnels.values().map(|funnel| funnel.passed(step)).sum() };
+        let mut all = Funnel::default();
+        funnels.values().for_each(|funnel| all.extend(funnel));
+        let events = all.total();
         html! {
             article.card {
                 h3 { (name(destination)) " " span.soft { (self.destinations.get(destination).map_or("", String::as_str)) } }
                 ol.funnel {
                     li {
                         div.step { span { "Business events" } b { (count(events)) } span.percent {} }
-                        (share(events, events, Tone::Calm))
+                        (share(&[(events, "passed")], events))
                     }
                     @for step in Step::ALL {
                         li {
-                            div.step { span { (step.words()) } b { (count(passed(step))) } span.percent { (percent(passed(step), events)) } }
-                            (share(passed(step), events, if step == Step::Accepted { Tone::Good } else { Tone::Calm }))
-                            @let drops = drops(funnels, step);
-                            @if !drops.is_empty() {
-                                ul.drops { @for (drop, number) in drops {
-                                    li class=(drop.kind.tone().class()) {
-                                        span.number { "−" (count(number)) } " " (drop.why)
-                                        @if drop.kind == funnel::Kind::Open { " (open)" }
+                            div.step { span { (step_words(step)) } b { (count(all.reached(step))) } span.percent { (percent(all.reached(step), events)) } }
+                            @let losses = all.losses(step);
+                            (share(&bar(all.reached(step), step, &losses), events))
+                            @if !losses.is_empty() {
+                                ul.drops { @for (loss, number) in losses {
+                                    li class=(tone(loss.kind()).class()) {
+                                        span.number { "−" (count(number)) } " " (words(loss))
+                                        @if loss.kind() == Kind::Open { " (open)" }
                                     }
                                 } }
                             }
                         }
                     }
                 }
-                @if unconfirmed > 0 {
-                    p.soft { (count(unconfirmed)) " of the accepted were handed over to the platform, which has not confirmed them." }
+                @if all.unconfirmed() > 0 {
+                    p.soft { (count(all.unconfirmed())) " of the accepted were handed over to the platform, which has not confirmed them." }
                 }
             }
         }
@@ -281,6 +291,7 @@ impl View {
         let mut rows: Vec<(&String, &String, &Funnel)> = self
             .funnels
             .iter()
+            .filter(|(_, funnels)| funnels.values().any(Funnel::is_used))
             .flat_map(|(destination, funnels)| {
                 funnels
                     .iter()
@@ -288,7 +299,7 @@ impl View {
             })
             .collect();
         rows.sort_by_key(|(destination, event, funnel)| {
-            (std::cmp::Reverse(funnel.events), *event, *destination)
+            (std::cmp::Reverse(funnel.total()), *event, *destination)
         });
         let rest = rows.len().saturating_sub(ROWS_MAX);
         rows.truncate(ROWS_MAX);
@@ -302,7 +313,7 @@ impl View {
                     caption { "Each event at each destination; shares are of the business events" }
                     thead { tr {
                         th scope="col" { "Event" } th scope="col" { "Destination" } th.number scope="col" { "Events" }
-                        @for step in Step::ALL { th.number scope="col" { (step.words()) } }
+                        @for step in Step::ALL { th.number scope="col" { (step_words(step)) } }
                         th.number scope="col" { "Open" }
                     } }
                     tbody {
@@ -310,9 +321,9 @@ impl View {
                             tr {
                                 th scope="row" { a href=(self.narrowed(event, destination)) { (name(event)) } }
                                 td { (name(destination)) }
-                                td.number { (count(funnel.events)) }
+                                td.number { (count(funnel.total())) }
                                 @for step in Step::ALL {
-                                    td.number { (count(funnel.passed(step))) " " span.of { (percent(funnel.passed(step), funnel.events)) } }
+                                    td.number { (count(funnel.reached(step))) " " span.of { (percent(funnel.reached(step), funnel.total())) } }
                                 }
                                 td.number { (count(funnel.open())) }
                             }
@@ -337,13 +348,26 @@ impl View {
     }
 }
 
-/// What stayed behind at one step, whatever its event, the most first.
-fn drops(funnels: &BTreeMap<String, Funnel>, step: Step) -> Vec<(funnel::Drop, i64)> {
-    let mut all: BTreeMap<funnel::Drop, i64> = BTreeMap::new();
-    for (drop, number) in funnels.values().flat_map(|funnel| funnel.drops(step)) {
-        *all.entry(drop).or_default() += number;
-    }
-    let mut all: Vec<_> = all.into_iter().collect();
-    all.sort_by_key(|(drop, number)| (std::cmp::Reverse(*number), drop.clone()));
-    all
+/// What passed, and beside it what stayed behind at this step: first what was lost.
+fn bar(passed: i64, step: Step, losses: &[(Loss, i64)]) -> Vec<(i64, &'static str)> {
+    let of = |kind: Kind| {
+        losses
+            .iter()
+            .filter(|(loss, _)| loss.kind() == kind)
+            .map(|(_, number)| number)
+            .sum()
+    };
+    vec![
+        (
+            passed,
+            if step == Step::Accepted {
+                "good"
+            } else {
+                "passed"
+            },
+        ),
+        (of(Kind::Lost), tone(Kind::Lost).class()),
+        (of(Kind::Open), tone(Kind::Open).class()),
+        (of(Kind::Meant), tone(Kind::Meant).class()),
+    ]
 }

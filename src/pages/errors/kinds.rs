@@ -104,10 +104,21 @@ impl Columns {
         (place.max(0) as usize).min(self.number - 1)
     }
 
-    pub(super) fn labels(&self) -> Vec<String> {
-        let format = if self.number == 24 { "%H h" } else { "%-d %b" };
+    /// Number and unit of each.
+    pub(super) fn labels(&self) -> Vec<(String, String)> {
+        let formats = if self.number == 24 {
+            ("%H", "h")
+        } else {
+            ("%-d", "%b")
+        };
         (0..self.number as i32)
-            .map(|place| (self.first + self.width * place).format(format).to_string())
+            .map(|place| self.first + self.width * place)
+            .map(|at| {
+                (
+                    at.format(formats.0).to_string(),
+                    at.format(formats.1).to_string(),
+                )
+            })
             .collect()
     }
 }
@@ -116,14 +127,17 @@ impl Columns {
 mod tests {
     use super::*;
 
+    fn label(columns: &Columns, place: usize) -> String {
+        let (number, unit) = &columns.labels()[place];
+        format!("{number} {unit}")
+    }
+
     #[test]
     fn a_day_has_hours_and_a_week_has_days() {
         let now: DateTime<Utc> = "2026-03-01T09:45:00Z".parse().unwrap();
         let day = Columns::up_to(now, Period::Day);
-        assert_eq!(
-            (day.labels()[0].as_str(), day.labels()[23].as_str()),
-            ("10 h", "09 h")
-        );
+        assert_eq!(label(&day, 0), "10 h");
+        assert_eq!(label(&day, 23), "09 h");
         assert_eq!(
             (
                 day.place(day.first),
@@ -133,14 +147,8 @@ mod tests {
             (0, 23, 23)
         );
         let week = Columns::up_to(now, Period::Week);
-        assert_eq!(
-            (
-                week.labels()[0].as_str(),
-                week.labels()[6].as_str(),
-                week.number
-            ),
-            ("23 Feb", "1 Mar", 7)
-        );
+        assert_eq!(label(&week, 0), "23 Feb");
+        assert_eq!((label(&week, 6).as_str(), week.number), ("1 Mar", 7));
         assert_eq!(week.place("2026-02-28T23:59:59Z".parse().unwrap()), 5);
         assert_eq!(week.place("2020-01-01T00:00:00Z".parse().unwrap()), 0);
     }

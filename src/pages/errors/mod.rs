@@ -196,18 +196,18 @@ impl View {
             "Errors over time",
             &html! {
                 table.heatmap {
-                    caption { "Tries that did not end well, by the time they were made" }
+                    caption { "Tries that did not end well, by the time they were made; the newest first" }
                     thead { tr {
                         th scope="col" { "Destination and answer" }
                         th.number scope="col" { "All" }
-                        @for label in self.columns.labels() { th.number scope="col" { (label) } }
+                        @for (number, unit) in self.columns.labels().into_iter().rev() { th.number scope="col" { (number) " " br; (unit) } }
                     } }
                     tbody {
                         @for (place, error) in self.errors.iter().take(KINDS_MAX).enumerate() {
                             tr {
                                 th scope="row" { a href={ "#kind-" (place) } { (name(&error.kind.destination)) " " (error.kind.code()) } }
                                 td.number { b { (count(error.total)) } }
-                                @for number in &error.counts { (count_cell(*number, highest)) }
+                                @for number in error.counts.iter().rev() { (count_cell(*number, highest)) }
                             }
                         }
                     }

@@ -22,7 +22,7 @@ use super::html::{
 use super::params::Params;
 use super::trouble::Trouble;
 use standing::{Standing, Tally};
-use verdict::{Concern, SLO, Verdict};
+use verdict::{Concern, Verdict};
 
 const STANDING: &str = include_str!("../../../sql/pages/standing.sql");
 const DAYS: &str = include_str!("../../../sql/pages/days.sql");
@@ -240,11 +240,18 @@ fn line(days: &[i64]) -> Vec<Option<f64>> {
 }
 
 fn notice(concern: &Concern) -> Markup {
+    let of = |destination: &str| address(concern.page.path(), &[("destination", destination)]);
     html! {
         div class={ "notice " (concern.tone.class()) } {
-            p { (badge(concern.tone, concern.word)) " " (concern.said) }
-            @if let Some(advice) = &concern.advice { p.soft { (advice) } }
-            p { a href=(concern.link) { (concern.link_text) } }
+            p { (badge(concern.tone, concern.word)) }
+            div {
+                p { (concern.said) @if let Some(advice) = &concern.advice { " " span.soft { (advice) } } }
+                @if concern.whose.is_empty() {
+                    p { a href=(concern.page.path()) { (concern.page.title()) } }
+                } @else {
+                    ul.who { @for (destination, how) in &concern.whose { li { a href=(of(destination)) { (name(destination)) } " " (how) } } }
+                }
+            }
         }
     }
 }
@@ -273,9 +280,10 @@ fn card(standing: &Standing, tally: &Tally) -> Markup {
         dl.facts {
             dt { "Waiting" } dd { (count(standing.pending)) @if standing.due > 0 { ", " (count(standing.due)) " of them due" } }
             dt { "Oldest due" } dd { @match standing.oldest_due { Some(seconds) => (age(seconds)), None => "–" } }
-            dt { "Within 15 minutes" }
+            dt { "In 15 min, 7 days" }
             dd {
-                (percent(in_time, due)) @if due > 0 { " of " (count(due)) ", aim " (SLO) " %" (share(in_time, due, slo_tone(in_time, due))) }
+                (percent(in_time, due))
+                @if due > 0 { " of " (count(due)) (share(&[(in_time, slo_tone(in_time, due).class()), (due - in_time, "late")], due)) }
             }
             dt { "Dead letters" } dd { @if standing.dead > 0 { (link(Page::DeadLetters, &dead)) } @else { "none" } }
             dt { "Expiring in 24 h" } dd { @if standing.expiring > 0 { (count(standing.expiring)) } @else { "none" } }

@@ -1,7 +1,8 @@
 //! Is it working? Judged from what stands, and said as a person would. Pure.
 
 use super::standing::{Standing, Tally};
-use crate::pages::html::{Tone, address, age, count, counted, percent};
+use crate::pages::frame::Page;
+use crate::pages::html::{Tone, age, count, percent};
 
 /// Of what should leave, so much is to be taken within 15 minutes, in per cent.
 pub(super) const SLO: i64 = 99;
@@ -22,14 +23,16 @@ pub(super) struct Verdict {
     pub(super) concerns: Vec<Concern>,
 }
 
-/// One thing that somebody should look at.
+/// One thing that somebody should look at, with all the destinations that it is about.
 pub(super) struct Concern {
     pub(super) tone: Tone,
     pub(super) word: &'static str,
     pub(super) said: String,
     pub(super) advice: Option<String>,
-    pub(super) link: String,
-    pub(super) link_text: &'static str,
+    /// Where there is more about it.
+    pub(super) page: Page,
+    /// Each destination, and how bad it is there.
+    pub(super) whose: Vec<(String, String)>,
 }
 
 pub(super) fn meets_slo(in_time: i64, due: i64) -> bool {
@@ -38,17 +41,26 @@ pub(super) fn meets_slo(in_time: i64, due: i64) -> bool {
 
 impl Verdict {
     pub(super) fn of(standings: &[(Standing, Tally)]) -> Verdict {
-        let mut concerns: Vec<Concern> = standings
-            .iter()
-            .flat_map(|(standing, tally)| concerns(standing, tally))
-            .collect();
         let served: Vec<&Standing> = standings
             .iter()
             .map(|(one, _)| one)
             .filter(|one| one.is_served())
             .collect();
+        let mut concerns: Vec<Concern> = Vec::new();
         if !served.is_empty() && served.iter().all(|one| one.is_unseen) {
-            concerns.insert(0, no_worker());
+            concerns.push(no_worker());
+        }
+        for concern in standings
+            .iter()
+            .flat_map(|(standing, tally)| of_one(standing, tally))
+        {
+            let same = |one: &&mut Concern| {
+                (one.word, &one.said, &one.advice) == (concern.word, &concern.said, &concern.advice)
+            };
+            match concerns.iter_mut().find(same) {
+                Some(known) => known.whose.extend(concern.whose),
+                None => concerns.push(concern),
+            }
         }
         concerns.sort_by_key(|concern| match concern.tone {
             Tone::Bad => 0,
@@ -136,160 +148,148 @@ fn no_worker() -> Concern {
         tone: Tone::Bad,
         word: "No worker",
         said: "No worker has given a sign of life for more than two minutes.".to_owned(),
-        advice: Some("See whether the process runs and what its log says last; nothing is lost meanwhile, it only waits.".to_owned()),
-        link: "/destinations".to_owned(),
-        link_text: "When each destination was last served",
+        advice: Some("See whether the process runs and what its log says last. Nothing is lost meanwhile; it waits.".to_owned()),
+        page: Page::Destinations,
+        whose: Vec::new(),
     }
 }
 
-fn concerns(standing: &Standing, tally: &Tally) -> Vec<Concern> {
-    let of = |page: &str| address(page, &[("destination", &standing.name)]);
-    let name = &standing.name;
+/// What is not as it should be at one destination.
+fn of_one(standing: &Standing, tally: &Tally) -> Vec<Concern> {
     let mut found = Vec::new();
-    if !standing.is_served() {
-        if standing.pending > 0 {
-            found.push(Concern {
-                tone: Tone::Warn,
-                word: "Not served",
-                said: format!(
-                    "{name}: {} for a destination that no worker serves.",
-                    wait(standing.pending)
-                ),
-                advice: Some(
-                    "Put it back into a worker's configuration, or skip what waits for it."
-                        .to_owned(),
-                ),
-                link: of("/destinations"),
-                link_text: "Destinations",
-            });
-        }
-        return found;
-    }
-    if let Some(hold) = &standing.hold {
-        let since = hold.since.format("%F %H:%M UTC");
-        let code = hold
-            .code
-            .as_ref()
-            .map(|code| format!(" (code {code})"))
-            .unwrap_or_default();
-        let (tone, word, said) = match hold.is_pause {
-            true => (
-                Tone::Warn,
-                "Paused",
-                format!(
-                    "{name} is paused by hand since {since}; {}.",
-                    wait(standing.pending)
-                ),
-            ),
-            false => (
-                Tone::Bad,
-                "Held",
-                format!(
-                    "{name} refuses everything since {since}{code}; {}.",
-                    wait(standing.pending)
-                ),
-            ),
-        };
+    let mut add = |tone, word, said: &str, advice: Option<&str>, page, how: String| {
         found.push(Concern {
             tone,
             word,
-            said,
-            advice: hold.advice.clone(),
-            link: of("/destinations"),
-            link_text: "Destinations",
+            said: said.to_owned(),
+            advice: advice.map(sentence),
+            page,
+            whose: vec![(standing.name.clone(), how)],
         });
-    } else if let Some(seconds) = standing.oldest_due.filter(|seconds| *seconds > STALLED) {
-        found.push(Concern {
-            tone: Tone::Bad,
-            word: "Stalled",
-            said: format!("{name}: the oldest delivery is due for {}, and nothing holds it.", age(seconds)),
-            advice: Some("See whether a worker runs, what its tries end with, and whether the database answers it.".to_owned()),
-            link: of("/errors"),
-            link_text: "What tries end with",
-        });
+    };
+    if !standing.is_served() {
+        if standing.pending > 0 {
+            let advice = "Put it back into a worker's configuration, or skip what waits for it.";
+            add(
+                Tone::Warn,
+                "Not served",
+                "Deliveries wait for what no worker serves.",
+                Some(advice),
+                Page::Destinations,
+                wait(standing.pending),
+            );
+        }
+        return found;
+    }
+    match &standing.hold {
+        Some(hold) => {
+            let since = hold.since.format("since %F %H:%M UTC");
+            let waiting = wait(standing.pending);
+            let advice = hold.advice.as_deref();
+            match (hold.is_pause, &hold.code) {
+                (true, _) => add(
+                    Tone::Warn,
+                    "Paused",
+                    "Paused by hand.",
+                    advice,
+                    Page::Destinations,
+                    format!("{since}, {waiting}"),
+                ),
+                (false, Some(code)) => {
+                    add(
+                        Tone::Bad,
+                        "Held",
+                        "The platform refuses everything.",
+                        advice,
+                        Page::Destinations,
+                        format!("{since}, code {code}, {waiting}"),
+                    );
+                }
+                (false, None) => add(
+                    Tone::Bad,
+                    "Held",
+                    "The platform refuses everything.",
+                    advice,
+                    Page::Destinations,
+                    format!("{since}, {waiting}"),
+                ),
+            }
+        }
+        None => {
+            if let Some(seconds) = standing.oldest_due.filter(|seconds| *seconds > STALLED) {
+                let advice =
+                    "See what tries end with, and whether the worker says anything in its log.";
+                add(
+                    Tone::Bad,
+                    "Stalled",
+                    "What is due does not leave.",
+                    Some(advice),
+                    Page::Errors,
+                    format!("the oldest for {}", age(seconds)),
+                );
+            }
+        }
     }
     if standing.held_rules > 0 {
-        found.push(Concern {
-            tone: Tone::Bad,
-            word: "Held",
-            said: format!(
-                "{name}: {} held.",
-                match standing.held_rules {
-                    1 => "one conversion action or rule is".to_owned(),
-                    many => format!("{many} conversion actions or rules are"),
-                }
-            ),
-            advice: None,
-            link: of("/destinations"),
-            link_text: "Destinations",
-        });
+        let how = format!("{} of them", count(standing.held_rules));
+        add(
+            Tone::Bad,
+            "Partly held",
+            "Conversion actions or rules are held.",
+            None,
+            Page::Destinations,
+            how,
+        );
     }
     if standing.expiring > 0 {
-        found.push(Concern {
-            tone: Tone::Bad,
-            word: "Expiring",
-            said: format!(
-                "{name}: the platform takes {} for less than a day from now.",
-                were_short(standing.expiring)
-            ),
-            advice: Some(
-                "After that they are lost for good: mend what holds them first.".to_owned(),
-            ),
-            link: of("/errors"),
-            link_text: "What holds them",
-        });
+        let advice = "Mend what holds them, or they are lost.";
+        let how = wait(standing.expiring);
+        add(
+            Tone::Bad,
+            "Expiring",
+            "In less than a day the platform does not take them any more.",
+            Some(advice),
+            Page::Errors,
+            how,
+        );
     }
     if standing.dead > 0 {
         let dead = match standing.dead {
-            10_001.. => "More than 10,000 dead letters".to_owned(),
-            dead => counted(dead, "dead letter"),
+            10_001.. => "more than 10,000".to_owned(),
+            dead => count(dead),
         };
-        found.push(Concern {
-            tone: Tone::Warn,
-            word: "Dead letters",
-            said: format!("{name}: {dead}."),
-            advice: Some("Each wants a decision: mend the cause and replay, or skip.".to_owned()),
-            link: of("/dead-letters"),
-            link_text: "Dead letters, by what they died of",
-        });
+        let said = "Deliveries ended without having arrived for certain.";
+        let advice = "Each wants a decision: mend the cause and replay, or skip.";
+        add(
+            Tone::Warn,
+            "Dead letters",
+            said,
+            Some(advice),
+            Page::DeadLetters,
+            dead,
+        );
     }
     let (in_time, due) = tally.in_time(7);
     if due >= FEW && !meets_slo(in_time, due) {
-        found.push(Concern {
-            tone: Tone::Warn,
-            word: "Slow",
-            said: format!(
-                "{name}: {} of {} in 7 days were taken within 15 minutes; the aim is {SLO} %.",
-                percent(in_time, due),
-                counted_deliveries(due)
-            ),
-            advice: None,
-            link: of("/errors"),
-            link_text: "What delayed them",
-        });
+        let said = format!("In 7 days, fewer than {SLO} % were taken within 15 minutes.");
+        let how = format!("{} of {}", percent(in_time, due), count(due));
+        add(Tone::Warn, "Slow", &said, None, Page::Errors, how);
     }
     found
+}
+
+/// Advice as a sentence of its own.
+fn sentence(advice: &str) -> String {
+    let mut letters = advice.trim_end_matches('.').chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(['.']).collect()
 }
 
 fn wait(number: i64) -> String {
     match number {
         0 => "nothing waits".to_owned(),
-        1 => "1 delivery waits".to_owned(),
-        many => format!("{} deliveries wait", count(many)),
-    }
-}
-
-fn were_short(number: i64) -> String {
-    match number {
-        1 => "1 waiting delivery".to_owned(),
-        many => format!("{} waiting deliveries", count(many)),
-    }
-}
-
-fn counted_deliveries(number: i64) -> String {
-    match number {
-        1 => "1 delivery".to_owned(),
-        many => format!("{} deliveries", count(many)),
+        1 => "1 waits".to_owned(),
+        many => format!("{} wait", count(many)),
     }
 }
 
