@@ -250,15 +250,18 @@ as $$
 $$;
 comment on function conversion_outbox.store_platform_reports is 'Takes what platforms report, in place of what they said before of the same day. Returns how many rows are new or different.';
 
-create function conversion_outbox.forget_gaps(entry text, before date) returns bigint
+create function conversion_outbox.forget_gaps(entry text, event_name text, before date) returns bigint
 language sql security definer
 set search_path = conversion_outbox, pg_temp
 as $$
   with gone as (
-    delete from conversion_outbox.reconciliation_gap g where g.entry = forget_gaps.entry and g.day < before returning true)
+    delete from conversion_outbox.reconciliation_gap g where g.entry = forget_gaps.entry and g.day < before returning true),
+  untold as (
+    update conversion_outbox.platform_report p set ids = null
+     where p.event_name = forget_gaps.event_name and p.day < before and p.ids is not null)
   select count(*) from gone
 $$;
-comment on function conversion_outbox.forget_gaps is 'Removes the lists of ids of days before this one; the counts stay.';
+comment on function conversion_outbox.forget_gaps is 'Removes the lists of ids of days before this one, those that platforms told too; the counts stay.';
 
 -- What the application forgot, written later by a person. The stable id makes a second time harmless.
 create function conversion_outbox.backfill(events jsonb, reason text, run bigint default null,

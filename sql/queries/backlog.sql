@@ -23,11 +23,13 @@ touched as materialized (
   select q.event_no, q.set_aside, q.lease_until > clock.now as is_ahead
     from conversion_outbox.queue q, clock where q.claim_no > 0
 ),
--- The oldest of the queue: there is what ends first. A longer queue is not looked through.
+-- The oldest of the queue: there is what ends first. A longer queue is not looked through. One probe an event (offset 0), or a
+-- long queue would be reason enough to read the whole event table.
 oldest as materialized (
   select q.event_no, q.claim_no, e.occurred_at, e.action_source
     from (select event_no, claim_no from conversion_outbox.queue order by event_no limit 20000) q
-    join conversion_outbox.event e using (event_no)
+   cross join lateral (
+     select w.occurred_at, w.action_source from conversion_outbox.event w where w.event_no = q.event_no offset 0) e
 )
 select a.name as destination, a.hold_reason,
        w.retrying, w.leased + t.leased as leased, w.held + case when a.is_held then u.events + t.due + t.waiting else 0 end as held,

@@ -172,7 +172,9 @@ fn metrics(config: &Config) -> Metrics {
         .map(|one| one.name.as_str())
         .collect();
     let configured = config.destinations.iter().flat_map(|one| one.events.keys());
-    let names: BTreeSet<&str> = configured.map(String::as_str).chain(EVENT_NAMES).collect();
+    let compared = config.reconcile.iter().map(|one| &one.event);
+    let configured = configured.chain(compared).map(String::as_str);
+    let names: BTreeSet<&str> = configured.chain(EVENT_NAMES).collect();
     Metrics::new(&destinations, &names.into_iter().collect::<Vec<_>>())
 }
 

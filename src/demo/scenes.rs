@@ -39,6 +39,8 @@ const LINKEDIN_IS_FREE: &str =
 const GOOGLE_IS_FREE: &str = "select bool_and(hold_reason is null) from conversion_outbox.destination where name like 'google%'";
 const GOOGLE_TOLD_COUNTS: &str =
     "select exists (select from conversion_outbox.request where status = 'PARTIAL_SUCCESS')";
+const NOTHING_IS_MISSING: &str = "select sum(source_rows) > 1000 and sum(missing + extra + value_differs) = 0 \
+    from conversion_outbox.reconciliation_day";
 const ALL_DONE: &str = "select coalesce((select sum(pending) from conversion_outbox.destination_backlog), 0) = 0 \
     and not exists (select from conversion_outbox.request where settled_at is null)";
 
@@ -258,6 +260,12 @@ impl Day<'_> {
         anyhow::ensure!(
             self.stage.is_so(GOOGLE_TOLD_COUNTS).await?,
             "Google never told of a request that some of its events had failed"
+        );
+        self.say("comparing the outbox with the shop's own tables, as a worker does every hour");
+        self.stage.reconcile().await?;
+        anyhow::ensure!(
+            self.stage.is_so(NOTHING_IS_MISSING).await?,
+            "reconciliation found an order, lead or deal without an event, or with another amount"
         );
         let audit =
             audit::audit(&self.stage.database, &self.stage.sandbox, self.shop.truth()).await?;

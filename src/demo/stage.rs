@@ -20,13 +20,16 @@ use crate::admin;
 use crate::config::Config;
 use crate::config::admin::AdminConfig;
 use crate::config::database::DatabaseConfig;
+use crate::config::reconcile::ReconcileConfig;
 use crate::config::secret::SecretRef;
 use crate::db::connect::Database;
 use crate::db::migrate;
+use crate::reconcile::keep::{self, Turn};
 use crate::sandbox::folder::Folder;
 use crate::sandbox::google::sandbox_key_file;
 use crate::sandbox::postgres::{Options as PostgresOptions, Postgres};
 use crate::sandbox::{Account, Ledger, Options as SandboxOptions, Platform, Sandbox, TokenState};
+use crate::send::Sender;
 use crate::serve;
 use crate::telemetry::Relation;
 use crate::telemetry::health::Health;
@@ -262,6 +265,25 @@ impl Stage {
         Ok(text)
     }
 
+    /// Compares the outbox with the shop's own tables, as a worker does every hour.
+    pub async fn reconcile(&self) -> anyhow::Result<()> {
+        let config = Config::load(&self.config_path(), [])?;
+        let sender = Sender::new()?;
+        for entry in &config.reconcile {
+            // A worker may have compared at the start of the day, when there was nothing yet.
+            let again = ReconcileConfig {
+                every: Duration::ZERO,
+                ..entry.clone()
+            };
+            if let Turn::Failed(error) =
+                keep::turn(&again, &config, &self.database, &sender, Utc::now()).await?
+            {
+                return Err(error).context("the outbox could not be compared with the shop");
+            }
+        }
+        Ok(())
+    }
+
     /// Drains the workers and takes everything down.
     pub async fn strike(mut self) {
         self.stop.send_replace(true);
@@ -404,6 +426,22 @@ ad_account = "{AD_ACCOUNT}"
 access_token = {{ file = "{folder}/linkedin.token" }}
 rules = {rules}
 base_url = "{sandbox}"
+
+# The shop's own tables are the truth.
+[[reconcile]]
+name = "orders"
+event = "order_paid"
+query = "select order_id as business_id, paid_at as occurred_at, total as value, 'USD' as currency from shop.orders where paid_at >= $1 and paid_at < $2"
+
+[[reconcile]]
+name = "leads"
+event = "lead_created"
+query = "select 'lead_' || lead_no as business_id, created_at as occurred_at, null::numeric as value, null::text as currency from shop.leads where created_at >= $1 and created_at < $2"
+
+[[reconcile]]
+name = "deals"
+event = "deal_won"
+query = "select 'deal_' || lead_no as business_id, won_at as occurred_at, amount as value, 'USD' as currency from shop.deals where won_at >= $1 and won_at < $2"
 "#
     )
 }

@@ -84,9 +84,14 @@ fn report(
     let counts = match reports::counts(place.platform()) {
         reports::Counts::Attributed => Counts::Attributed,
         reports::Counts::Received if has_hole => Counts::Incomplete,
-        reports::Counts::Received if !sharing.iter().all(|one| is_own(&one)) => Counts::Shared,
+        reports::Counts::Received if !sharing.iter().all(is_own) => Counts::Shared,
         reports::Counts::Received => Counts::Received,
     };
+    // Whatever a site's tag put there, an address is nobody's order.
+    let ids = day.ids.as_ref().map(|ids| {
+        let ids = ids.iter().filter(|(id, _)| !id.contains('@'));
+        ids.map(|(id, count)| (id.clone(), *count)).collect()
+    });
     let mut details = day.details.clone();
     details["counts"] = counts.as_str().into();
     details["platform_name"] = day.platform_name.as_str().into();
@@ -99,8 +104,65 @@ fn report(
         conversions: Exact::parse(&day.conversions)?,
         value: day.value.as_deref().and_then(Exact::parse),
         currency: day.currency.clone(),
-        ids: day.ids.clone(),
+        ids,
         details,
         fetched_at: now,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn kept(event: &str, name: &str, details: Value) -> Option<(String, usize)> {
+        let text = r#"
+[database]
+url = { env = "X" }
+[[destination]]
+name = "meta"
+platform = "meta"
+dataset_id = "1234567890"
+access_token = { env = "X" }
+"#;
+        let config = Config::parse(text, "c.toml", []).expect("valid");
+        let ids = BTreeMap::from([("o-1".to_owned(), 1), ("ada@example.com".to_owned(), 1)]);
+        let day = ReportedDay {
+            event_name: name.to_owned(),
+            platform_name: "Purchase".to_owned(),
+            day: NaiveDate::default(),
+            time_zone: "UTC".to_owned(),
+            conversions: "2".to_owned(),
+            value: None,
+            currency: None,
+            ids: Some(ids),
+            details,
+        };
+        let kept = report(&config.destinations[0], event, &day, DateTime::default())?;
+        let counts = kept.details["counts"].as_str().expect("a word").to_owned();
+        Some((counts, kept.ids.expect("ids").len()))
+    }
+
+    #[test]
+    fn a_number_is_taken_for_what_it_is() {
+        let word = |counts: &str| Some((counts.to_owned(), 1));
+        assert_eq!(
+            kept("order_paid", "order_paid", json!({})),
+            word("received")
+        );
+        assert_eq!(kept("lead_created", "order_paid", json!({})), None);
+        let aliases = json!({ "events": ["order_paid", "purchase"] });
+        assert_eq!(kept("purchase", "order_paid", aliases), word("received"));
+        let shared = json!({ "events": ["order_paid", "deal_won"] });
+        assert_eq!(kept("deal_won", "order_paid", shared), word("shared"));
+        let sampled = json!({ "sampled": true });
+        assert_eq!(
+            kept("order_paid", "order_paid", sampled),
+            word("incomplete")
+        );
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! One day at a time: rows of the application ([`source`]) and events ([`outbox`]) are read, what platforms say is looked up
 //! ([`platform`]), all of it is compared ([`mod@compare`], pure) into a [`result`], and kept ([`stored`]). [`compute`] is the
-//! parent of these; [`ask`] asks the platforms. [`import`] takes a platform's export, [`backfill`] writes what the application
+//! parent of these; [`ask`] asks the platforms; [`keep`] does it all while nobody else does. [`import`] takes a platform's export, [`backfill`] writes what the application
 //! forgot.
 //!
 //! Only business ids and amounts are read, compared and kept; nothing here knows a person, but for `backfill`, which passes on
@@ -16,6 +16,7 @@ pub mod compute;
 pub mod day;
 pub mod exact;
 pub mod import;
+pub mod keep;
 pub mod outbox;
 mod pairs;
 pub mod platform;

@@ -160,13 +160,18 @@ pub async fn store(database: &Database, day: &DayResult) -> Result<bool, Databas
         .try_get("changed")?)
 }
 
-/// Removes the lists of ids of days before this one. Counts stay.
+/// Removes the lists of ids of days before this one, those that platforms told of the event too. Counts stay.
 pub async fn forget_gaps(
     database: &Database,
     entry: &str,
+    event_name: &str,
     before: NaiveDate,
 ) -> Result<(), DatabaseError> {
-    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&entry, Type::TEXT), (&before, Type::DATE)];
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&entry, Type::TEXT),
+        (&event_name, Type::TEXT),
+        (&before, Type::DATE),
+    ];
     database.query(FORGET, &params).await?;
     Ok(())
 }

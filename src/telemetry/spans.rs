@@ -7,7 +7,7 @@
 //! | [`request`] | CLIENT | `POST` | child of its delivery; of a batch, a root with links both ways |
 //! | [`late`] | CONSUMER | `process <destination>` | root; a link to every delivery that the answer is about |
 //! | [`settle`] | CLIENT | `settle conversion_outbox` | root, or child of a late answer; a link to every delivery |
-//! | [`write`] | CLIENT | `UPDATE conversion_outbox.delivery` | child of its write-back, one a try |
+//! | [`write()`] | CLIENT | `UPDATE conversion_outbox.delivery` | child of its write-back, one a try |
 //!
 //! Without an exporter no layer wants [`TARGET`]: a call then costs one atomic load and returns a disabled span.
 //! Parents and links are set before a span is first entered; afterwards a parent would be refused.

@@ -106,3 +106,55 @@ fn the_fingerprint_changes_with_any_of_the_secrets() {
     assert_ne!(of(["a", "b"]), of(["a", "c"]));
     assert_ne!(of(["a", "b"]), of(["b", "a"]));
 }
+
+/// From the endpoint's answer to what metrics show; the token that is renewed every hour is not meant.
+#[tokio::test]
+async fn the_end_of_a_refresh_token_is_learnt_with_each_token() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let bodies = [
+        r#"{"access_token":"a","expires_in":3600,"refresh_token_expires_in":604800}"#,
+        r#"{"access_token":"b","expires_in":3600}"#,
+    ];
+    tokio::spawn(async move {
+        for body in bodies {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "s").unwrap();
+    let secret = secret.display();
+    let text = format!(
+        "[database]\nurl = {{ env = \"X\" }}\n[[destination]]\nname = \"l\"\nplatform = \"linkedin\"\nad_account = \"512345678\"\n\
+         base_url = \"http://{address}\"\ntoken_url = \"http://{address}/token\"\nrules = {{ order_paid = \"104012\" }}\n\
+         oauth = {{ client_id = \"app\", client_secret = {{ file = \"{secret}\" }}, refresh_token = {{ file = \"{secret}\" }} }}\n"
+    );
+    let config = crate::config::Config::parse(&text, "t.toml", [])
+        .unwrap_or_else(|faults| panic!("{faults}"));
+    let destination = &config.destinations[0];
+    let crate::destinations::Credentials::OAuth(oauth) = destination.settings.credentials() else {
+        panic!("a refresh token is configured");
+    };
+    let source = TokenSource::new(oauth.clone());
+    let sender = Sender::new().unwrap().within(destination.reach);
+    assert_eq!(source.expires_at(), None);
+    let now = Utc::now();
+    source.token(&sender, now).await.unwrap();
+    assert_eq!(source.expires_at(), Some(now + TimeDelta::days(7)));
+    // Replaced by one that does not end.
+    source
+        .token(&sender, now + TimeDelta::hours(2))
+        .await
+        .unwrap();
+    assert_eq!(source.expires_at(), None);
+}

@@ -64,6 +64,8 @@ pub(super) async fn run(
     shared: Arc<Shared>,
     give_up_at: Arc<std::sync::OnceLock<Instant>>,
 ) {
+    // An idle worker shows from the beginning that it could write.
+    beat(&shared).await;
     let mut book = Book::default();
     let mut is_open = true;
     while is_open {

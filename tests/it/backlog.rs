@@ -143,13 +143,13 @@ async fn cost(admin: &Session, statement: &str) -> (i64, i64) {
 async fn a_look_reads_what_is_open_and_nothing_of_the_history() {
     let outbox = Outbox::new().await;
     let admin = outbox.admin().await;
-    write_events(&outbox, 300).await;
+    write_events(&outbox, 5100).await;
     admin
         .run(
             "insert into conversion_outbox.destination (name, platform) values ('meta', 'meta'), ('ga4', 'ga4');
-             delete from conversion_outbox.queue where event_no > 200;
+             delete from conversion_outbox.queue where event_no > 5000;
              insert into conversion_outbox.delivery (event_no, destination, state, reason, due_at)
-               select n, 'meta', 'pending', 'retry', now() from generate_series(201, 300) n",
+               select n, 'meta', 'pending', 'retry', now() from generate_series(5001, 5100) n",
         )
         .await;
     let repeats = "select * from conversion_outbox.take_repeats(10000)";
@@ -162,12 +162,13 @@ async fn a_look_reads_what_is_open_and_nothing_of_the_history() {
     let [(before, taken_before), (after, taken_after)] = costs[..] else {
         unreachable!("two looks");
     };
-    // 200 of the queue three times, their events, and 100 that wait: the same whatever lies behind them.
+    // 5,000 of the queue three times, their events, and 100 that wait: the same whatever lies behind them.
     assert!(
-        after.0 <= 1100 && after.0 <= before.0 + 10,
+        after.0 <= 20_200 && after.0 <= before.0 + 10,
         "rows: {before:?} {after:?}"
     );
-    assert!(after.1 <= before.1 + 600, "pages: {before:?} {after:?}");
+    // An index may have become a level deeper, which is a page more for each probe.
+    assert!(after.1 <= before.1 + 6_000, "pages: {before:?} {after:?}");
     assert_eq!(
         (taken_before.0, taken_after.0),
         (0, 0),

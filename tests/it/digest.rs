@@ -93,6 +93,7 @@ async fn a_day_is_told_to_the_last_event_in_every_form() {
     assert_eq!(
         (
             &delivered["events"],
+            &delivered["meant"],
             &delivered["consented"],
             &delivered["sent"],
             &delivered["accepted"],

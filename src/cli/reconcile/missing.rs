@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::{ConfigFile, block_on, by_hand, output, usage};
 use super::{computed, entries};
 use crate::reconcile::backfill::{self, Done, Forgotten};
+use crate::reconcile::compare::GAPS_MAX;
 use crate::reconcile::result::{DayResult, Gap};
 use crate::reconcile::source::Source;
 
@@ -70,10 +71,13 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
         let (events, refused) = backfill::forgotten(&day, &rows);
         match (args.insert, reason) {
             (false, _) => output::print(&printed(&day, &events, refused)),
-            (true, None) => told(args, &events, refused, None),
+            (true, None) => told(args, &day, &events, refused, None),
             (true, Some(reason)) => {
-                let done = by_hand::told(backfill::insert(&database, &events, &reason).await)?;
-                told(args, &events, refused, Some(done))
+                let done = by_hand::told(backfill::insert(&database, &events, &reason).await).context(
+                    "not all events were written; a batch is written whole or not at all. Fix: run what --backfill prints in psql, which says what \
+                     is wrong with which, such as a consent that lacks a signal",
+                )?;
+                told(args, &day, &events, refused, Some(done))
             }
         }
     })
@@ -143,6 +147,11 @@ fn row(gap: &Gap) -> Vec<String> {
     ]
 }
 
+/// Whether more is forgotten than is listed at once.
+fn has_more(day: &DayResult) -> bool {
+    day.missing > GAPS_MAX as u64
+}
+
 fn printed(day: &DayResult, events: &[Forgotten], refused: u64) -> String {
     let mut text = match events.is_empty() {
         true => format!(
@@ -156,13 +165,19 @@ fn printed(day: &DayResult, events: &[Forgotten], refused: u64) -> String {
             "-- {refused} rows have an id that no event may have: 1 to 128 printable characters\n"
         ));
     }
-    if day.gaps_left_out > 0 {
+    if has_more(day) {
         text.push_str("-- There are more than are listed at once: run this, and ask again.\n");
     }
     text
 }
 
-fn told(args: &Args, events: &[Forgotten], refused: u64, done: Option<Done>) -> anyhow::Result<()> {
+fn told(
+    args: &Args,
+    day: &DayResult,
+    events: &[Forgotten],
+    refused: u64,
+    done: Option<Done>,
+) -> anyhow::Result<()> {
     let Done {
         created,
         duplicates,
@@ -175,7 +190,11 @@ fn told(args: &Args, events: &[Forgotten], refused: u64, done: Option<Done>) -> 
             "duplicates": duplicates, "conflicts": conflicts, "audit_no": audit_no,
         }));
     }
-    output::print(&match (done, audit_no) {
+    let more = match has_more(day) {
+        false => "",
+        true => "; there are more than are looked at at once: do it again",
+    };
+    let said = match (done, audit_no) {
         (None, _) => format!(
             "{} events would be written, {refused} cannot be; nothing was changed: --yes --reason TEXT does it",
             events.len()
@@ -184,5 +203,6 @@ fn told(args: &Args, events: &[Forgotten], refused: u64, done: Option<Done>) -> 
         (Some(_), Some(audit_no)) => format!(
             "{created} events written, {duplicates} were there, {conflicts} were there with other content, {refused} cannot be; audit {audit_no}"
         ),
-    })
+    };
+    output::print(&format!("{said}{more}"))
 }

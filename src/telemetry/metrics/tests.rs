@@ -306,14 +306,28 @@ fn a_bad_day() -> Metrics {
     metrics
 }
 
-/// `docs/metrics.md` names every metric with its type and labels, and no other.
+/// `docs/metrics.md` names every metric with its type, its labels and the words of its closed lists, and no other.
 #[test]
 fn the_documentation_tells_what_there_is() {
     const DOCUMENT: &str = include_str!("../../../docs/metrics.md");
+    /// Labels of names, numbers and hosts.
+    const OPEN: [&str; 10] = [
+        "le",
+        "destination",
+        "event_type",
+        "code",
+        "server_address",
+        "http_response_status_code",
+        "error_type",
+        "version",
+        "revision",
+        "schema_version",
+    ];
     let cells = |row: &str| -> Vec<String> {
         let cells = row.trim_matches('|').split(" | ");
         cells.map(|cell| cell.trim().to_owned()).collect()
     };
+    let mut rows: BTreeMap<String, &str> = BTreeMap::new();
     let mut told: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     for row in DOCUMENT.lines().filter(|line| line.starts_with("| `")) {
         let [name, kind, labels, _, meaning, ..] = &cells(row)[..] else {
@@ -323,6 +337,7 @@ fn the_documentation_tells_what_there_is() {
         let labels = labels.split(", ").filter(|label| *label != "–");
         let labels = labels.map(|label| label.trim_matches('`').to_owned());
         let name = name.trim_matches('`').to_owned();
+        rows.insert(name.clone(), row);
         let twice = told.insert(name, (kind.clone(), labels.collect()));
         assert_eq!(twice, None, "{row}");
     }
@@ -341,8 +356,12 @@ fn the_documentation_tells_what_there_is() {
             let names = &mut there.get_mut(family.unwrap()).unwrap().1;
             let labels = labels.rsplit_once('}').map_or("", |(labels, _)| labels);
             for label in labels.split("\",").filter(|label| !label.is_empty()) {
-                let label = label.split_once('=').unwrap().0;
+                let (label, word) = label.split_once("=\"").unwrap();
                 names.extend((label != "le").then(|| label.to_owned()));
+                let is_word = !OPEN.contains(&label) && word != OTHER;
+                let row = rows.get(family.unwrap()).copied().unwrap_or_default();
+                let word = format!("`{}`", word.trim_end_matches('"'));
+                assert!(!is_word || row.contains(&word), "{word} in {row}");
             }
         }
     }

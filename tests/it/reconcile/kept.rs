@@ -66,10 +66,21 @@ async fn a_closed_day_that_changes_says_so() {
     );
     assert_eq!((read[0].missing, read[0].matched), (0, 3));
 
-    stored::forget_gaps(database, "orders", date("2024-10-11"))
+    shop.admin
+        .run(
+            "insert into conversion_outbox.platform_report (destination, event_name, day, time_zone, source, conversions, ids)
+             select 'ga4', 'order_paid', d, 'UTC', 'api', 1, '{\"o-1\": 1}' from unnest('{2024-10-10,2024-10-11}'::date[]) d",
+        )
+        .await;
+    stored::forget_gaps(database, "orders", "order_paid", date("2024-10-11"))
         .await
         .expect("forgotten");
     assert!(of(At::Anywhere, 100).await.is_empty());
+    let ids = "select string_agg(day || ' ' || (ids is null), ', ' order by day) from conversion_outbox.platform_report";
+    assert_eq!(
+        shop.admin.one::<String>(ids).await,
+        "2024-10-10 true, 2024-10-11 false"
+    );
     assert_eq!(
         stored::days(reader, None, date(DAY), date(DAY))
             .await

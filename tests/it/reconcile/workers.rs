@@ -87,7 +87,7 @@ async fn two_replicas_compare_once_and_the_next_day_is_closed() {
 async fn what_platforms_report_is_asked_and_held_against_what_they_took() {
     let rig = Rig::new().await;
     rig.run(TABLES).await;
-    // GA4 counts Tokyo's days, the entry those of UTC.
+    // GA4 counts days of Tokyo, the entry those of UTC. All happened on a day that has begun in both.
     rig.sandbox.set_up_reports(ReportSettings {
         google_zone: Zone {
             name: "Asia/Tokyo".to_owned(),
@@ -95,7 +95,7 @@ async fn what_platforms_report_is_asked_and_held_against_what_they_took() {
         },
         ..ReportSettings::default()
     });
-    let hours = [1, 9, 17, 25, 33, 41, 49];
+    let hours = [10, 18, 26, 34, 42, 50, 58];
     for (n, hour) in hours.iter().enumerate() {
         let at = rig.clock.now() - TimeDelta::hours(*hour);
         let event = with(

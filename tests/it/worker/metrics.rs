@@ -276,6 +276,26 @@ async fn a_latency_bucket_names_the_order_that_fell_into_it() {
     worker.drain().await;
 }
 
+/// With nothing to do, a worker shows that it could; a database that refuses its results is no heartbeat.
+#[tokio::test]
+async fn an_idle_worker_has_a_heartbeat_and_one_that_cannot_write_has_none() {
+    let stage =
+        |stage| format!("conversion_outbox_heartbeat_timestamp_seconds{{stage=\"{stage}\"}}");
+    let rig = Rig::new().await;
+    let idle = rig.work();
+    reaches(&idle, &stage("claimed"), 1e9).await;
+    reaches(&idle, &stage("settled"), 1e9).await;
+    assert_eq!(idle.metric(&stage("enqueued")), 0.0, "there was no event");
+    idle.drain().await;
+    rig.run("revoke insert on conversion_outbox.attempt from conversion_outbox_worker")
+        .await;
+    let mute = rig.work();
+    reaches(&mute, &stage("claimed"), 1e9).await;
+    looked(&mute).await;
+    assert_eq!(mute.metric(&stage("settled")), 0.0);
+    mute.drain().await;
+}
+
 /// What is known of a credential's end, and of the API's version.
 #[tokio::test]
 async fn the_end_of_a_credential_shows_where_it_is_known() {
