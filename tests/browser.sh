@@ -55,6 +55,7 @@ export DATABASE_URL="$server/postgres"
 
 printf 'a-token-of-nobody' > "$folder/token"
 printf 'postgresql://worker_login@127.0.0.1:%s/postgres' "$database_port" > "$folder/database.url"
+printf 'postgresql://operator_login@127.0.0.1:%s/postgres' "$database_port" > "$folder/admin.url"
 node -e '
 const { privateKey } = require("crypto").generateKeyPairSync("rsa", { modulusLength: 2048 });
 const key = privateKey.export({ type: "pkcs8", format: "pem" });
@@ -70,6 +71,7 @@ log_level = "warn"
 listen = "127.0.0.1:$http_port"
 [admin]
 listen = "127.0.0.1:$admin_port"
+database_url = { file = "$folder/admin.url" }
 [[destination]]
 name = "meta"
 platform = "meta"
@@ -100,7 +102,8 @@ rules = { order_paid = "104012", lead_created = "104013" }
 TOML
 
 "$program" --config "$folder/config.toml" migrate up --database-url-env DATABASE_URL >/dev/null
-psql -qX -v ON_ERROR_STOP=1 "$DATABASE_URL" -c 'create role worker_login login in role conversion_outbox_worker'
+psql -qX -v ON_ERROR_STOP=1 "$DATABASE_URL" -c 'create role worker_login login in role conversion_outbox_worker' \
+  -c 'create role operator_login login in role conversion_outbox_operator'
 psql -qX -v ON_ERROR_STOP=1 "$DATABASE_URL" -f tests/browser/seed.sql
 "$program" --config "$folder/config.toml" run > "$folder/worker.log" 2>&1 &
 worker=$!

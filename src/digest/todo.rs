@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Carried, Digest, Events};
+use super::{Digest, Events};
 use crate::funnel::Step;
 use crate::reconcile::result::DayResult;
 
@@ -241,13 +241,12 @@ fn changes(events: &Events, is_over: bool, tasks: &mut Vec<Task>) {
             None,
         ));
     }
-    let signals: [(&str, fn(&Carried) -> i64); 3] = [
-        ("a click id", |carried| carried.click_id),
-        ("an e-mail address", |carried| carried.email),
-        ("consent", |carried| carried.consent_granted),
-    ];
-    for (what, of) in signals {
-        if let Some((now, then)) = fell(of(&today), today.events, of(&before), before.events) {
+    for (what, now, then) in [
+        ("a click id", today.click_id, before.click_id),
+        ("an e-mail address", today.email, before.email),
+        ("consent", today.consent_granted, before.consent_granted),
+    ] {
+        if let Some((now, then)) = fell(now, today.events, then, before.events) {
             tasks.push(task(
                 Urgency::Look,
                 format!("{now} % of {name} had {what}, after {then} % in the week before"),
@@ -302,7 +301,7 @@ fn quoted(id: &str) -> String {
 mod tests {
     use chrono::{DateTime, NaiveDate};
 
-    use super::super::{Deliveries, Standing};
+    use super::super::{Carried, Deliveries, Standing};
     use super::*;
     use crate::funnel::Funnel;
     use crate::outcome::{Reason, State};

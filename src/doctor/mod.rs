@@ -11,6 +11,7 @@ mod mapping;
 mod platform;
 mod report;
 mod settings;
+mod source;
 mod version;
 
 use chrono::{DateTime, Utc};
@@ -186,6 +187,7 @@ pub async fn examine(config: &Config, scope: &Scope<'_>, now: DateTime<Utc>) -> 
     }
     if scope.database {
         checks.extend(database::examine(config, &asked).await);
+        checks.extend(source::examine(config, now).await);
     } else {
         checks.push(Check::skipped(
             "database",

@@ -25,6 +25,7 @@ mod retention;
 mod rules;
 mod settler;
 mod tally;
+mod tell;
 mod trace;
 mod turns;
 mod verdict;

@@ -14,12 +14,11 @@ use tracing::Instrument;
 
 use super::Shared;
 use super::patience::Patience;
+use super::tell;
 use super::trace;
 use crate::claim::Ticket;
 use crate::db::error::DatabaseError;
-use crate::outcome::{Reason, State};
 use crate::settle::{self, Settlement};
-use crate::telemetry::context::{Place, RowContext, TraceId};
 use crate::telemetry::health::Part;
 use crate::telemetry::spans;
 
@@ -236,7 +235,7 @@ impl Book {
         self.released.clear();
         let late = results
             .iter()
-            .filter(|result| !tell(shared, result, written))
+            .filter(|result| !told(shared, result, written))
             .count();
         if late > 0 {
             shared.metrics.settled_late(late as u64);
@@ -256,13 +255,13 @@ impl Book {
                 self.finished.clear();
                 self.released.clear();
             }
-            1 => report_unwritable(&self.results.remove(0), refused),
+            1 => tell::unwritable(&self.results.remove(0), refused),
             _ => {
                 for result in std::mem::take(&mut self.results) {
                     let one = std::slice::from_ref(&result);
                     match settle::settle(&shared.database, one, &[], shared.slot).await {
-                        Ok(written) => drop(tell(shared, &result, &written)),
-                        Err(error) if error.is_about_data() => report_unwritable(&result, &error),
+                        Ok(written) => drop(told(shared, &result, &written)),
+                        Err(error) if error.is_about_data() => tell::unwritable(&result, &error),
                         Err(_) => self.results.push(result),
                     }
                 }
@@ -295,18 +294,13 @@ fn is_among(written: &HashSet<(i64, String)>, result: &Settlement) -> bool {
     written.contains(&(result.ticket.event_no, result.destination.clone()))
 }
 
-fn report_unwritable(result: &Settlement, error: &DatabaseError) {
-    let place = trace::of_result(result);
-    tracing::error!(
-        event_id = result.event.as_deref().map(|event| event.event_id.as_str()),
-        event_no = result.ticket.event_no,
-        destination = result.destination,
-        state = result.state.as_str(),
-        trace_id = place.as_ref().map(Place::trace_id),
-        span_id = place.as_ref().map(Place::span_id),
-        %error,
-        "a result breaks a rule of the database; this is a defect, please report it"
-    );
+/// Counts and logs one result. Returns whether it was written at all.
+fn told(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) -> bool {
+    let is_written = is_among(written, result);
+    if is_written {
+        tell::written(shared, result);
+    }
+    is_written
 }
 
 /// The statement that writes results, with none: whether it would go through.
@@ -315,95 +309,4 @@ async fn beat(shared: &Shared) {
         Ok(_) => shared.metrics.reached("settled", SystemTime::now()),
         Err(error) => tracing::debug!(%error, "results could not be written if there were any"),
     }
-}
-
-/// Counts and logs one written result. Returns whether it was written at all.
-fn tell(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) -> bool {
-    if !is_among(written, result) {
-        return false;
-    }
-    count(shared, result);
-    if result.state == State::Pending {
-        return true;
-    }
-    let event = result.event.as_deref();
-    let place = || trace::of_result(result);
-    if matches!(
-        result.state,
-        State::Rejected | State::Uncertain | State::Exhausted
-    ) {
-        tracing::warn!(
-            event_id = event.map(|event| event.event_id.as_str()),
-            event_no = result.ticket.event_no,
-            destination = result.destination,
-            result = result.state.as_str(),
-            reason = result.reason.map(crate::outcome::Reason::as_str),
-            code = result.error_code,
-            attempt = result.tries,
-            trace_id = place().as_ref().map(Place::trace_id),
-            span_id = place().as_ref().map(Place::span_id),
-            "dead letter"
-        );
-    } else {
-        tracing::debug!(
-            event_id = event.map(|event| event.event_id.as_str()),
-            event_no = result.ticket.event_no,
-            destination = result.destination,
-            result = result.state.as_str(),
-            reason = result.reason.map(crate::outcome::Reason::as_str),
-            code = result.error_code,
-            attempt = result.tries,
-            trace_id = place().as_ref().map(Place::trace_id),
-            span_id = place().as_ref().map(Place::span_id),
-            "settled"
-        );
-    }
-    true
-}
-
-/// Counts one written result.
-fn count(shared: &Shared, result: &Settlement) {
-    let Some(metrics) = shared.metrics.destination(&result.destination) else {
-        return;
-    };
-    let made = i64::try_from(result.log.len()).unwrap_or(i64::MAX);
-    let is_first_among_them = made > 0 && i64::from(result.tries) == made;
-    let again = made - i64::from(is_first_among_them);
-    metrics.retried(u64::try_from(again).unwrap_or(0));
-    if result.state == State::Pending {
-        return;
-    }
-    let event = result.event.as_deref();
-    let event_name = event.map_or("other", |event| &event.event_name);
-    metrics.settled(event_name, result.state.as_str());
-    match result.state {
-        State::Accepted | State::Sent => {
-            let latency = event.zip(result.log.last()).and_then(|(event, last)| {
-                let took = chrono::TimeDelta::milliseconds(last.duration_ms.into());
-                (last.tried_at + took - event.recorded_at).to_std().ok()
-            });
-            if let Some(latency) = latency {
-                metrics.taken(latency, sampled_trace(result));
-            }
-            if result.state == State::Sent {
-                metrics.unverified_accepts(1);
-            }
-            if result.reason == Some(Reason::Duplicate) {
-                shared.metrics.duplicates("platform", 1);
-            }
-        }
-        State::Suppressed | State::Skipped | State::Expired => {
-            metrics.suppressed(result.reason.map_or("other", Reason::as_str));
-        }
-        _ => {}
-    }
-}
-
-/// The trace of the last try, if somebody keeps it: the try's own, or the application's.
-fn sampled_trace(result: &Settlement) -> Option<TraceId> {
-    let trace = result.log.last()?.trace_id?;
-    let event = result.event.as_deref()?;
-    let row = RowContext::parse(event.traceparent.as_deref(), event.tracestate.as_deref());
-    let is_dropped = |row: &RowContext| row.trace_id() == trace && !row.is_sampled();
-    row.is_none_or(|row| !is_dropped(&row)).then_some(trace)
 }

@@ -157,7 +157,7 @@ async fn the_token_opens_everything_and_nothing_else_does() {
         .await;
     assert_eq!(unknown.status, 404);
     for (line, status) in [
-        ("GET /destinations/meta/resume", 405),
+        ("PUT /destinations/meta/resume", 405),
         ("GET /metrics", 404),
         ("DELETE /status", 405),
         ("GET /status/../x", 404),

@@ -1,6 +1,7 @@
 //! Everything that needs a database or a process. One binary, so that the library is linked once.
 
 mod admin;
+mod agreement;
 mod backlog;
 mod by_hand;
 mod catalog;
@@ -20,6 +21,7 @@ mod insert;
 mod late;
 mod limits;
 mod migrate;
+mod operator;
 mod outbound;
 mod pages;
 mod plan;

@@ -16,6 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::harness::{Outbox, Session};
+use crate::process::Process;
+use crate::rig::{Rig, Setup, order};
 
 /// What the browser tests look at too.
 const SEED: &str = include_str!("../browser/seed.sql");
@@ -640,5 +642,37 @@ async fn assets_are_kept_by_browsers_and_pages_are_not() {
     assert_eq!(
         site.get("/assets/0000000000000000/style.css").await.status,
         404
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_costs_the_pages_only_where_nobody_asked_for_them() {
+    // Whoever has it: this test, or a worker of another one.
+    let _taken = TcpListener::bind(("127.0.0.1", 9465)).await;
+    let rig = Rig::new().await;
+    let worker = Process::start(&rig, Setup::default());
+    rig.insert(&[order("o-1")]).await;
+    rig.until_final().await;
+    assert!(
+        worker
+            .log()
+            .contains("the admin listener and its pages are off"),
+        "{}",
+        worker.log()
+    );
+    worker.kill().await;
+
+    let asked = Setup {
+        rest: "[admin]\nlisten = \"127.0.0.1:9465\"",
+        ..Setup::default()
+    };
+    let mut worker = Process::start(&rig, asked);
+    assert_eq!(worker.ended().await, Some(1));
+    assert!(
+        worker
+            .log()
+            .contains("admin.listen: cannot listen on 127.0.0.1:9465"),
+        "{}",
+        worker.log()
     );
 }

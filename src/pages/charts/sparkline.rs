@@ -36,7 +36,7 @@ pub(crate) fn sparkline(what: &str, values: &[Option<f64>], scale: Scale) -> Mar
                 path.area d={ (line(&run)) "V" (at(HEIGHT - 1.0)) "H" (at(run[0].0)) "Z" } {}
                 path.line d=(line(&run)) {}
             }
-            @if let Some((x, y)) = last { circle.dot cx=(at(*x)) cy=(at(*y)) r="2.4" {} }
+            @if let Some((x, y)) = last { path.dot d={ "M" (at(*x)) " " (at(*y)) "h0" } {} }
         }
     }
 }

@@ -257,7 +257,7 @@ impl View {
         let events = all.total();
         html! {
             article.card {
-                h3 { (name(destination)) " " span.soft { (self.destinations.get(destination).map_or("", String::as_str)) } }
+                h3 { (name(destination)) @if let Some(platform) = self.destinations.get(destination).filter(|platform| *platform != destination) { " " span.soft { (platform) } } }
                 ol.funnel {
                     li {
                         div.step { span { "Business events" } b { (count(events)) } span.percent {} }

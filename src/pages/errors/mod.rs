@@ -129,7 +129,7 @@ impl View {
                 }
                 section aria-labelledby="what-to-do" {
                     h2 id="what-to-do" { "What to do" }
-                    ul.plain { @for error in self.errors.iter().take(KINDS_MAX) { li { (self.what_to_do(error)) } } }
+                    ul.cards.broad { @for error in self.errors.iter().take(KINDS_MAX) { li.card { (self.what_to_do(error)) } } }
                 }
             }
         }
@@ -230,7 +230,7 @@ impl View {
             .unwrap_or(0);
         let (tone, word) = advice::word(&error.kind.outcome);
         html! {
-            article.card id={ "kind-" (place) } {
+            article id={ "kind-" (place) } {
                 div.title { h3 { (name(&error.kind.destination)) " " (error.kind.code()) } (badge(tone, word)) }
                 p {
                     (count(error.total)) " tries, " (percent(error.total, tries)) " of all at this destination; last in the hour of " (time(error.last)) "."
@@ -239,9 +239,9 @@ impl View {
                 @if error.samples.is_empty() {
                     p.soft { "None of the latest tries is of this kind." }
                 } @else {
-                    p { "Latest: " @for (place, (event_id, event)) in error.samples.iter().enumerate() {
-                        @if place > 0 { ", " }
-                        a href={ "/events/" (path_part(event_id)) } { (name(event)) " " span.code { (short(event_id)) } }
+                    p.soft { "The latest events:" }
+                    ul.who { @for (event_id, event) in &error.samples {
+                        li { a href={ "/events/" (path_part(event_id)) } { (name(event)) " " span.code { (short(event_id)) } } }
                     } }
                 }
                 @if advice::may_be_dead(&error.kind.outcome) {

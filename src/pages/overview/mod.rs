@@ -267,7 +267,7 @@ fn card(standing: &Standing, tally: &Tally) -> Markup {
     let link = |page: Page, text: &str| html! { a href=(address(page.path(), &[("destination", &standing.name)])) { (text) } };
     html! {
         div.title { h3 { (name(&standing.name)) } (badge(tone, word)) }
-        p.soft { (standing.platform) }
+        @if standing.platform != standing.name { p.soft { (standing.platform) } }
         div.figures {
             p { b.figure { (count(today.taken())) } " today" }
             p { b.figure { (count(tally.taken(7))) } " in 7 days" }

@@ -9,9 +9,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::register::{counters, register, register_with_unit};
 use super::requests::Requests;
 use super::words::Labels;
-use super::{counters, register, register_with_unit};
 use crate::telemetry::context::TraceId;
 
 pub(super) type Count = Gauge<u64, AtomicU64>;

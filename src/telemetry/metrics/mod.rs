@@ -10,13 +10,14 @@ mod coverage;
 mod destination;
 mod families;
 mod plain;
+mod pool;
 mod reconciliation;
+mod register;
 mod requests;
 pub mod words;
 
-use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::metrics::counter::Counter;
@@ -29,8 +30,10 @@ pub use coverage::Coverage;
 use coverage::EventCoverage;
 pub use destination::{Backlog, DestinationMetrics, InFlight};
 use families::Families;
+use pool::Pool;
 pub use reconciliation::Compared;
 use reconciliation::Reconciliation;
+use register::{counters, register, register_with_unit};
 use words::{Closed, Labels, OTHER};
 
 use super::losses::Losses;
@@ -61,8 +64,7 @@ struct Process {
     metric_export_failures: Counter,
     admin_refusals: Closed<8>,
     snapshot_timestamp: Gauge<f64, AtomicU64>,
-    pool: [Gauge<u64, AtomicU64>; 3],
-    pool_watch: PoolWatch,
+    pool: Pool,
     build_info: Family<Labels, Gauge>,
 }
 
@@ -202,8 +204,7 @@ impl Metrics {
                 Unit::Seconds,
                 Gauge::default(),
             ),
-            pool: pool(registry),
-            pool_watch: PoolWatch::default(),
+            pool: Pool::register(registry),
             build_info: register(
                 registry,
                 "build_info",
@@ -334,17 +335,12 @@ impl Metrics {
 
     /// Where to look for the connections of the database pool, whenever somebody reads: idle, busy, and at most.
     pub fn watch_pool(&self, look: impl Fn() -> [u64; 3] + Send + Sync + 'static) {
-        // One process has one pool: who comes second says the same.
-        drop(self.0.pool_watch.0.set(Box::new(look)));
+        self.0.pool.watch(look);
     }
 
     /// Everything as OpenMetrics text, version 1.0.0, exemplars included.
     pub fn render(&self) -> String {
-        if let Some(look) = self.0.pool_watch.0.get() {
-            for (gauge, value) in self.0.pool.iter().zip(look()) {
-                gauge.set(value);
-            }
-        }
+        self.0.pool.refresh();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.0.registry)
             .expect("writing to a string does not fail");
@@ -370,16 +366,6 @@ impl Metrics {
     }
 }
 
-/// Asks the pool for its numbers.
-#[derive(Default)]
-struct PoolWatch(OnceLock<Box<dyn Fn() -> [u64; 3] + Send + Sync>>);
-
-impl fmt::Debug for PoolWatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolWatch").finish_non_exhaustive()
-    }
-}
-
 fn since_epoch(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -395,16 +381,6 @@ fn heartbeats(registry: &mut Registry) -> [Gauge<f64, AtomicU64>; 3] {
         Family::default(),
     );
     words::STAGES.map(|stage| family.get_or_create_owned(&vec![("stage", stage.to_owned())]))
-}
-
-fn pool(registry: &mut Registry) -> [Gauge<u64, AtomicU64>; 3] {
-    let family: Family<Labels, _> = register(
-        registry,
-        "pool_connections",
-        "Connections of the database pool; max is its limit",
-        Family::default(),
-    );
-    words::POOL.map(|state| family.get_or_create_owned(&vec![("state", state.to_owned())]))
 }
 
 /// The configured event names, then `other`.
@@ -425,32 +401,6 @@ fn entry<'a, T>(entries: &'a [(String, T)], event_type: &str) -> &'a (String, T)
     let last = entries.last().expect("`other` is always there");
     let is_named = |entry: &&(String, T)| entry.0 == event_type;
     entries.iter().find(is_named).unwrap_or(last)
-}
-
-fn register<M>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M
-where
-    M: prometheus_client::registry::Metric + Clone,
-{
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-fn register_with_unit<M>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    unit: Unit,
-    metric: M,
-) -> M
-where
-    M: prometheus_client::registry::Metric + Clone,
-{
-    registry.register_with_unit(name, help, unit, metric.clone());
-    metric
-}
-
-fn counters(registry: &mut Registry, name: &str, help: &str) -> Family<Labels, Counter> {
-    register(registry, name, help, Family::default())
 }
 
 #[cfg(test)]

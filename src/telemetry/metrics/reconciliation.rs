@@ -7,8 +7,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::families::Seconds;
+use super::register::{register, register_with_unit};
+use super::since_epoch;
 use super::words::Labels;
-use super::{register, register_with_unit, since_epoch};
 
 /// What a comparison of closed days found for one event name at one destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::families::{Traced, exemplar};
-use super::register_with_unit;
+use super::register::register_with_unit;
 use super::words::{Labels, OTHER};
 use crate::telemetry::context::TraceId;
 

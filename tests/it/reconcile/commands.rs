@@ -249,6 +249,43 @@ async fn an_export_is_imported_once() {
     assert_eq!(office.run(&["report", "--entry", "leads"]).code, 2);
 }
 
+#[tokio::test]
+async fn doctor_says_whether_the_query_can_be_read() {
+    let office = Office::open().await;
+    office.admin.run("insert into shop.orders (id, paid_at, total) values ('o-1', now() - interval '5 minutes', 1)").await;
+    let told = |query: &str| {
+        let url = "{ env = \"DATABASE_URL\" }";
+        office
+            .desk
+            .write("config.toml", &configuration(url, query, ""));
+        let variables = [
+            ("DATABASE_URL", office.outbox.url_of("worker")),
+            ("TOKEN", "token".to_owned()),
+        ];
+        let said = office
+            .desk
+            .run_with(&["doctor", "--json", "--config", "config.toml"], &variables);
+        let report: Value = serde_json::from_str(&said.out).expect("json");
+        let checks = report["checks"].as_array().expect("a list").iter();
+        let found: Vec<String> = checks
+            .filter(|check| check["name"] == "reconcile")
+            .map(|check| format!("{} {} {}", check["verdict"], check["seen"], check["fix"]))
+            .collect();
+        (said.code, found.join("\n"))
+    };
+    let (_, good) = told(QUERY);
+    assert!(
+        good.starts_with("\"ok\"") && good.contains("1 rows in the last hour"),
+        "{good}"
+    );
+    let (code, bad) = told(&QUERY.replace("total as value, ", ""));
+    assert!(
+        bad.contains("value is missing") && bad.contains("name and cast them"),
+        "{bad}"
+    );
+    assert_eq!(code, 3);
+}
+
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -53,6 +53,7 @@ pub(crate) async fn start(options: Options) -> Postgres {
             "create role rig_app login in role conversion_outbox_app;
              create role rig_worker login in role conversion_outbox_worker;
              create role rig_privacy login in role conversion_outbox_privacy;
+             create role rig_operator login in role conversion_outbox_operator;
              alter database rig_template allow_connections false;",
         )
         .await
