@@ -3,6 +3,7 @@
 # looked at in light, dark and on a phone, with and without JavaScript.
 #
 #   tests/browser.sh               the checks
+#   tests/browser.sh errors event  only of these pages
 #   tests/browser.sh --screens     takes the pictures in docs/screens instead
 #   tests/browser.sh --serve       only serves the pages, until Ctrl-C
 #
@@ -46,6 +47,7 @@ stop() {
   rm -rf "$folder"
 }
 trap stop EXIT
+trap "exit 130" INT TERM
 
 as_server "$bin/initdb" -D "$folder/data" -U postgres -A trust --no-sync >/dev/null
 as_server "$bin/pg_ctl" -D "$folder/data" -l "$folder/data/log" -w \

@@ -6,7 +6,7 @@
 //! still had it; the browser has not.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,14 +37,14 @@ const MAC: usize = 32;
 
 /// Signs and verifies what one token stands behind. Replaced with the token.
 #[derive(Clone)]
-pub(crate) struct Seal(hmac::Key);
+pub(crate) struct Seal(Arc<hmac::Key>);
 
 impl Seal {
     /// Of this token. Whoever has a sealed text learns nothing of the token but what guessing it 16 characters long would.
     pub(super) fn of(token: &Secret) -> Seal {
         let token = hmac::Key::new(hmac::HMAC_SHA256, token.expose().as_bytes());
         let key = hmac::sign(&token, b"conversion-outbox admin session v1");
-        Seal(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()))
+        Seal(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())))
     }
 
     /// The text with its seal behind it, fit for a cookie or a form. `purpose` keeps seals of one kind from passing for another.

@@ -6,12 +6,12 @@
 use std::future::Future;
 
 use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use axum::http::Response;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::Desk;
 use super::html::{Markup, html};
 use super::trouble::Trouble;
-use super::{Desk, refused};
 use crate::admin::answer::moved;
 use crate::admin::form::{Done, Form, Operator};
 use crate::admin::{Counted, STALE, Visitor};
@@ -23,6 +23,8 @@ const BY_FORM: &str = include_str!("../../sql/pages/audit_by_form.sql");
 /// So much of what somebody writes goes into the audit; there is room left for the form's key.
 const REASON_MAX: usize = 400;
 
+const NO_OPERATOR: &str = "only an operator who is logged in here may do that: set admin.token, and log in with it under Operator";
+
 /// Who may change something here.
 pub(super) fn operator(visitor: &Visitor) -> Option<&Operator> {
     match visitor {
@@ -33,8 +35,7 @@ pub(super) fn operator(visitor: &Visitor) -> Option<&Operator> {
 
 /// The operator, or what to do to be one.
 pub(super) fn must_be_operator(visitor: &Visitor) -> Result<&Operator, Trouble> {
-    let why = "only an operator who is logged in here may do that: set admin.token, and log in with it under Operator";
-    operator(visitor).ok_or(Trouble::Forbidden(why))
+    operator(visitor).ok_or(Trouble::Forbidden(NO_OPERATOR))
 }
 
 /// The form that came back for this purpose, or why it does not count.
@@ -43,18 +44,10 @@ pub(super) fn form(
     purpose: &str,
     word: &str,
     desk: &Desk,
-) -> Result<Form, Response<Body>> {
-    use axum::response::IntoResponse;
-    let operator = must_be_operator(visitor).map_err(|trouble| {
-        let mut response = trouble.into_response();
-        response.extensions_mut().insert(Counted("form"));
-        response
-    })?;
-    operator.form(purpose, word, desk.now()).ok_or_else(|| {
-        let mut response = refused(StatusCode::FORBIDDEN, STALE);
-        response.extensions_mut().insert(Counted("form"));
-        response
-    })
+) -> Result<Form, Trouble> {
+    let operator = operator(visitor).ok_or(Trouble::Form(NO_OPERATOR))?;
+    let form = operator.form(purpose, word, desk.now());
+    form.ok_or(Trouble::Form(STALE))
 }
 
 /// The part of a form that says why and that it is meant. `action` is its address, `purpose` what the seal is for.

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use crate::admin::Counted;
 use crate::db::error::DatabaseError;
 use crate::operations::known::{KnownError, Unknown};
 use crate::operations::run::RunError;
@@ -16,6 +17,8 @@ pub(crate) enum Trouble {
     Absent(String),
     /// Whoever asks may not do that; the text says who may.
     Forbidden(&'static str),
+    /// A form that was not shown to whoever sends it; the text says what to do.
+    Form(&'static str),
     /// The database did not answer, or not as it must.
     Database(anyhow::Error),
 }
@@ -67,6 +70,11 @@ impl IntoResponse for Trouble {
         match self {
             Trouble::Asked(why) => super::refused(StatusCode::BAD_REQUEST, why),
             Trouble::Forbidden(why) => super::refused(StatusCode::FORBIDDEN, why),
+            Trouble::Form(why) => {
+                let mut response = super::refused(StatusCode::FORBIDDEN, why);
+                response.extensions_mut().insert(Counted("form"));
+                response
+            }
             Trouble::Absent(why) => super::refused(StatusCode::NOT_FOUND, why),
             Trouble::Database(error) if is_forbidden(&error) => super::refused(
                 StatusCode::FORBIDDEN,

@@ -126,3 +126,65 @@ update conversion_outbox.queue set lease_until = now() + interval '9 days';
 insert into conversion_outbox.delivery_total (destination, state, slot, total, retried)
 select destination, state, 0, count(*), count(*) filter (where tries > 1) from conversion_outbox.delivery where state <> 'pending' group by 1, 2;
 commit;
+
+-- --- against the source of truth: two weeks of orders, and a week of leads ---
+
+insert into conversion_outbox.reconciliation_run (entry, began_at, ended_at, notes)
+values ('orders', now() - interval '12 minutes', now() - interval '11 minutes', '["linkedin: the token may not read reports; give it r_ads_reporting"]'),
+       ('leads', now() - interval '11 minutes', now() - interval '11 minutes', '[]');
+
+insert into conversion_outbox.reconciliation_day (
+  entry, day, event_name, time_zone, begins_at, ends_at, source_rows, source_value, source_duplicates, outbox_rows, outbox_value, matched,
+  missing, extra, value_differs, other_day, tolerance_percent, is_closed, closes_at, open_because, gaps_left_out, computed_at, closed_at,
+  changed_at, changes, fingerprint)
+select e.entry, d.day, e.event_name, e.time_zone, d.day::timestamp at time zone e.time_zone, (d.day + 1)::timestamp at time zone e.time_zone,
+       r.source_rows, case when e.entry = 'orders' then jsonb_build_object('EUR', (r.source_rows * 49.9)::text) else '{}' end, (d.ago = 6)::integer,
+       r.source_rows - r.missing + r.extra, case when e.entry = 'orders' then jsonb_build_object('EUR', ((r.source_rows - r.missing + r.extra) * 49.9)::text) else '{}' end,
+       r.source_rows - r.missing, r.missing, r.extra, (d.ago = 8)::integer, (d.ago = 3)::integer, 5, d.ago > 3,
+       (d.day + 4)::timestamp at time zone e.time_zone,
+       case when d.ago > 3 then '{}' else array['rows may come until ' || (d.day + 3), 'ga4 has not finished its numbers'] end, 0,
+       now() - interval '11 minutes', case when d.ago > 3 then (d.day + 4)::timestamp at time zone e.time_zone end,
+       case when d.ago = 9 then now() - interval '2 days' end, (d.ago = 9)::integer, sha256(d.day::text::bytea)
+  from (values ('orders', 'order_paid', 'Europe/Berlin', 14), ('leads', 'lead_created', 'Europe/Berlin', 8)) e (entry, event_name, time_zone, days)
+ cross join lateral (select ago, current_date - ago as day from generate_series(0, e.days - 1) ago) d
+ cross join lateral (
+   select case when e.entry = 'orders' then 180 + (d.ago * 37) % 90 else 24 + (d.ago * 7) % 15 end as source_rows,
+          case when e.entry = 'leads' then 0 when d.ago = 5 then 23 when d.ago = 10 then 4 when d.ago = 0 then 2 else 0 end as missing,
+          case when d.ago = 7 then 1 else 0 end as extra) r;
+
+insert into conversion_outbox.reconciliation_destination (
+  entry, day, destination, platform, accepted, sent, pending, in_queue, suppressed, skipped, expired, rejected, uncertain, exhausted, cancelled,
+  no_delivery, arrived_value, expected, reported, reported_value, reported_currency, reported_time_zone, reported_source, reported_counts,
+  reported_at, arrived_in_reported_day, difference, is_within, is_closed, closes_at, whys)
+select y.entry, y.day, t.destination, t.platform, case when t.platform = 'ga4' then 0 else n.arrived end, case when t.platform = 'ga4' then n.arrived else 0 end,
+       n.pending, 0, n.suppressed, 0, 0, n.rejected, 0, 0, 0, 0, jsonb_build_object('EUR', (n.arrived * 49.9)::text), y.source_rows - n.suppressed,
+       n.reported, n.reported * 49.9, case when n.reported is not null then 'EUR' end, case when n.reported is not null then t.zone end,
+       case when n.reported is not null then 'api' end, case when n.reported is not null then t.counts end,
+       case when n.reported is not null then now() - interval '11 minutes' end, case when n.reported is not null then n.arrived end,
+       n.arrived - (y.source_rows - n.suppressed) + case when t.counts = 'received' and n.reported is not null then n.reported - n.arrived else 0 end,
+       abs(n.arrived - (y.source_rows - n.suppressed) + case when t.counts = 'received' and n.reported is not null then n.reported - n.arrived else 0 end) * 20
+         <= y.source_rows - n.suppressed, y.is_closed, y.closes_at,
+       jsonb_strip_nulls(jsonb_build_object('suppressed/consent_denied', n.suppressed, 'rejected/refused_by_platform', nullif(n.rejected, 0),
+         'pending/retry', nullif(n.pending, 0), 'no_row', nullif(y.missing, 0)))
+  from conversion_outbox.reconciliation_day y
+ cross join (values ('meta', 'meta', 'UTC', 'received'), ('ga4', 'ga4', 'Europe/Berlin', 'received'), ('google', 'google_data_manager', 'Europe/Berlin', 'attributed'),
+                    ('linkedin', 'linkedin', 'UTC', 'attributed')) t (destination, platform, zone, counts)
+ cross join lateral (select current_date - y.day as ago) a
+ cross join lateral (
+   select (y.source_rows * 0.22)::integer as suppressed,
+          case when t.destination = 'meta' and a.ago = 6 then 11 when t.destination = 'linkedin' and a.ago in (1, 2) then 3 else 0 end as rejected,
+          case when a.ago = 0 then 6 else 0 end as pending) s
+ cross join lateral (
+   select s.suppressed, s.rejected, s.pending, y.source_rows - y.missing - s.suppressed - s.rejected - s.pending as arrived) w
+ cross join lateral (
+   select w.*, case when t.destination = 'linkedin' then null when t.counts = 'attributed' then (w.arrived * 0.4)::integer
+                    when t.destination = 'ga4' and a.ago = 4 then w.arrived - 31 when a.ago < 1 then null else w.arrived end as reported) n;
+
+insert into conversion_outbox.reconciliation_gap (entry, day, gap_no, destination, business_id, event_id, why, reason, source, outbox, occurred_at)
+select 'orders', current_date - 5, n, null, '2040-' || n, null, 'no_row', null, null, null, (current_date - 5) + make_interval(hours => n % 24)
+  from generate_series(1, 23) n
+union all
+select 'orders', current_date - 5, 100 + n, 'meta', '1005-' || n, 'order_paid:1005-' || n, 'suppressed', 'consent_denied', null, null, (current_date - 5) + make_interval(mins => n)
+  from generate_series(1, 30) n
+union all
+select 'orders', current_date - 8, 1, null, '1008-4', 'order_paid:1008-4', 'value_differs', null, '129.90 EUR', '119.90 EUR', (current_date - 8) + time '14:20';

@@ -336,7 +336,6 @@ async fn everybody_says_the_same_to_the_last_event() {
 
     // What a worker stores of the same, with the platforms' numbers: they are their ledgers'. The first one compared when it
     // started, before anything had arrived; another one comes two hours later.
-    let metrics = worker.metrics.clone();
     worker.drain().await;
     rig.pass(TimeDelta::hours(2));
     let worker = rig.work_with(setup(&rig));

@@ -304,10 +304,7 @@ async fn done(
     let deed = Deed { action, selection };
     particular(&deed)?;
     let [word, why] = fields(body, ["form", "reason"]);
-    let form = match doing::form(visitor, &deed.address(), &word, &desk) {
-        Ok(form) => form,
-        Err(refused) => return Ok(refused),
-    };
+    let form = doing::form(visitor, &deed.address(), &word, &desk)?;
     let reason = doing::reason(&why, &form)?;
     let confirmed: BTreeSet<String> = url::form_urlencoded::parse(body)
         .filter(|(key, _)| key == "doubt")

@@ -88,10 +88,7 @@ async fn pause(
 ) -> Result<Response<Body>, Trouble> {
     let [word, rule, why] = fields(&body, ["form", "rule", "reason"]);
     let purpose = address_of(&destination, "pause", None);
-    let form = match doing::form(&visitor, &purpose, &word, &desk) {
-        Ok(form) => form,
-        Err(refused) => return Ok(refused),
-    };
+    let form = doing::form(&visitor, &purpose, &word, &desk)?;
     let reason = doing::reason(&why, &form)?;
     let rule = Some(rule).filter(|rule| !rule.is_empty());
     if let Some(rule) = &rule {
@@ -148,10 +145,7 @@ pub(crate) async fn resume(
 ) -> Result<Response<Body>, Trouble> {
     let [word, rule, why] = fields(body, ["form", "rule", "reason"]);
     let purpose = address_of(&destination, "resume", None);
-    let form = match doing::form(visitor, &purpose, &word, desk) {
-        Ok(form) => form,
-        Err(refused) => return Ok(refused),
-    };
+    let form = doing::form(visitor, &purpose, &word, desk)?;
     let reason = doing::reason(&why, &form)?;
     let rule = Some(rule).filter(|rule| !rule.is_empty());
     let database = desk.database.clone();
@@ -218,10 +212,7 @@ async fn test(
     let [word, send] = fields(&body, ["form", "send"]);
     to_test(&desk, &destination)?;
     let purpose = address_of(&destination, "test", None);
-    let form = match doing::form(&visitor, &purpose, &word, &desk) {
-        Ok(form) => form,
-        Err(refused) => return Ok(refused),
-    };
+    let form = doing::form(&visitor, &purpose, &word, &desk)?;
     let (config, now, only) = (desk.config.clone(), desk.now(), destination.clone());
     let is_real = send == "1";
     let work = async move {

@@ -70,7 +70,7 @@ pub(crate) async fn page(
         @if doing::operator(visitor).is_none() && !all.is_empty() {
             p.soft { "To pause, resume or test one, " a href="/login" { "log in" } " as an operator." }
         }
-        @for one in &all { (section(one, desk)) }
+        @for one in &all { (section(one, desk, doing::operator(visitor).is_some())) }
         @if all.is_empty() { p { "A worker registers its destinations when it starts." } }
     };
     Ok(desk.show(StatusCode::OK, &Sheet::live(Page::Destinations, body)))
@@ -142,7 +142,7 @@ fn summary(all: &[Standing]) -> String {
     }
 }
 
-fn section(one: &Standing, desk: &Desk) -> Markup {
+fn section(one: &Standing, desk: &Desk, is_operator: bool) -> Markup {
     let configured = desk
         .config
         .destinations
@@ -155,9 +155,9 @@ fn section(one: &Standing, desk: &Desk) -> Markup {
             h2 { (name(&one.name)) " " (state_badge(state)) }
             p.soft { (platform.replace('_', " ")) @if let Some(config) = configured { ", account " code { (config.settings.account()) } } }
             (unserved(one))
-            (hold(&one.name, None, &one.listed["hold"]))
+            (hold(&one.name, None, &one.listed["hold"], is_operator))
             @for rule in one.listed["held_rules"].as_array().into_iter().flatten() {
-                (hold(&one.name, rule["rule"].as_str(), rule))
+                (hold(&one.name, rule["rule"].as_str(), rule, is_operator))
             }
             dl.facts {
                 (backlog(one, desk.now()))
@@ -169,7 +169,7 @@ fn section(one: &Standing, desk: &Desk) -> Markup {
                     dt { "Consent policy" } dd { "version " code { (version) } ", since " (time(*since)) }
                 }
             }
-            (hands(one, state))
+            (hands(one, state, is_operator))
         }
     }
 }
@@ -197,7 +197,7 @@ fn unserved(one: &Standing) -> Markup {
     }
 }
 
-fn hold(destination: &str, rule: Option<&str>, hold: &Value) -> Markup {
+fn hold(destination: &str, rule: Option<&str>, hold: &Value, is_operator: bool) -> Markup {
     let text = |key: &str| hold[key].as_str();
     let moment = |key: &str| text(key).and_then(|at| at.parse::<DateTime<Utc>>().ok());
     let is_pause = text("reason") == Some("paused");
@@ -217,7 +217,7 @@ fn hold(destination: &str, rule: Option<&str>, hold: &Value) -> Markup {
                     None => { p { (scrub(text("advice").unwrap_or("see the worker's log"))) } }
                 }
                 @if let Some(probe) = moment("next_probe") { p { "Tried next " (time(probe)) "." } }
-                p { a.button href=(hands::address_of(destination, "resume", rule)) { @if is_pause { "Resume…" } @else { "Lift the hold…" } } }
+                @if is_operator { p { a.button href=(hands::address_of(destination, "resume", rule)) { @if is_pause { "Resume…" } @else { "Lift the hold…" } } } }
             }))
         }
     }
@@ -282,11 +282,11 @@ fn ending(ending: Option<Ending>) -> Markup {
     }
 }
 
-fn hands(one: &Standing, state: &str) -> Markup {
+fn hands(one: &Standing, state: &str, is_operator: bool) -> Markup {
     html! {
         p.row {
-            @if state != "paused" { a.button href=(hands::address_of(&one.name, "pause", None)) { "Pause…" } " " }
-            a.button href=(hands::address_of(&one.name, "test", None)) { "Test…" } " "
+            @if is_operator && state != "paused" { a.button href=(hands::address_of(&one.name, "pause", None)) { "Pause…" } " " }
+            @if is_operator { a.button href=(hands::address_of(&one.name, "test", None)) { "Test…" } " " }
             a.button href=(address("/dead-letters", &[("destination", &one.name)])) { "Dead letters" }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn draw(entries: &[Entry]) -> Markup {
     let places = places(entries);
     let middle = |lane: usize| EDGE / 2.0 + LANE * (lane as f64 + 0.5);
     html! {
-        div.wide.timeline role="img" aria-label={ "Timeline of " (entries.len()) " things that happened; the table below tells them" } {
+        div.wide.timeline role="img" tabindex="0" aria-label={ "Timeline of " (entries.len()) " things that happened; the table below tells them" } {
             svg viewBox={ "0 0 " (WIDTH) " " (height) } width=(WIDTH) height=(height) aria-hidden="true" focusable="false" {
                 @for (lane, name) in lanes.iter().enumerate() {
                     text.lane x="0" y=(format!("{:.0}", middle(lane) + 5.0)) { (short(name)) }

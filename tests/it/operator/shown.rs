@@ -198,6 +198,20 @@ async fn figures_are_those_of_the_commands() {
     seen.dedup();
     assert_eq!((pages, count, seen.len()), (5, 240, 240));
 
+    // A limit as a worker puts it on record.
+    office
+        .outbox
+        .admin()
+        .await
+        .run("insert into conversion_outbox.rate_limit values ('meta', '-infinity')")
+        .await;
+    let fresh = browser.get("/destinations").await;
+    assert!(
+        fresh.body.contains("10 of 10 may leave at once"),
+        "{}",
+        fresh.body
+    );
+
     // Destinations: the page and the JSON at the same address.
     let bearer = format!("Authorization: Bearer {TOKEN}");
     let json = office.browser().ask("GET /status", &[&bearer], "").await;
@@ -205,7 +219,7 @@ async fn figures_are_those_of_the_commands() {
     assert_eq!(json["destinations"][1]["totals"]["rejected"], 2);
     office.outbox.admin().await.run(
         "update conversion_outbox.destination set last_seen_at = now() - interval '3 days' where name = 'linkedin';
-         insert into conversion_outbox.rate_limit values ('meta', now() + interval '1 hour');
+         update conversion_outbox.rate_limit set next_at = now() + interval '1 hour';
          insert into conversion_outbox.policy (destination, version, policy) values ('meta', 'abc123', '{}');
          insert into conversion_outbox.request (destination, receipt, sent_at, due_at) values ('meta', 'r', now() - interval '3 hours', now())",
     ).await;
