@@ -334,9 +334,11 @@ DELIVERY = [
                [(rate("retention_removed_events_total", JOB, "job"), "removed")], "cps"),
         series("Removal overdue", "For how long the oldest personal data should have been looked at for removal (conversion_outbox_retention_oldest_overdue_seconds).",
                [(f"max (conversion_outbox_retention_oldest_overdue_seconds{{{JOB}}})", "overdue")], "s"),
-        series("Kept out, and lost spans", "Requests that the admin listener did not let in (conversion_outbox_admin_refusals_total), and batches of spans that the collector did not take "
-               "(conversion_outbox_span_export_failures_total).",
-               [(rate("admin_refusals_total", JOB, "reason"), "admin: {{reason}}"), (rate("span_export_failures_total", JOB, "job"), "span batches lost")], "cps"),
+        series("Kept out, and lost spans", "Requests that the admin listener did not let in (conversion_outbox_admin_refusals_total), and what the collector did not take: batches of spans "
+               "(conversion_outbox_span_export_failures_total), spans, those for which the queue had no room among them (conversion_outbox_spans_lost_total), and "
+               "exports of metrics (conversion_outbox_metric_export_failures_total).",
+               [(rate("admin_refusals_total", JOB, "reason"), "admin: {{reason}}"), (rate("span_export_failures_total", JOB, "job"), "span batches lost"),
+                (rate("spans_lost_total", JOB, "job"), "spans lost"), (rate("metric_export_failures_total", JOB, "job"), "exports of metrics lost")], "cps"),
         table("Running", "What runs where (conversion_outbox_build_info).", [f"conversion_outbox_build_info{{{JOB}}}"], 16,
               transformations=columns(["Value", "__name__"], {"job": "installation", "schema_version": "schema"})),
     ]),

@@ -2,9 +2,17 @@
 set local role conversion_outbox_owner;
 
 -- The events of one day, without reading all there are. A few kilobytes for millions of rows, and next to nothing for each
--- insert. Its ranges hold several spans each, so an event that is written late does not make a range useless.
-create index event_by_day on conversion_outbox.event using brin (occurred_at timestamptz_minmax_multi_ops)
-  with (pages_per_range = 64, autosummarize = on);
+-- insert. Its ranges hold several spans each, so an event that is written late does not make a range useless. Making it reads the
+-- table while inserts wait, about a second for each gigabyte: so where there is much already, a person makes it beside
+-- them ("concurrently"), and the command doctor says how. Reconciliation works without it, more slowly.
+do $$
+begin
+  if pg_relation_size('conversion_outbox.event') < 512 * 1024 * 1024 then
+    create index event_by_day on conversion_outbox.event using brin (occurred_at timestamptz_minmax_multi_ops)
+      with (pages_per_range = 64, autosummarize = on);
+  end if;
+end
+$$;
 
 create table conversion_outbox.platform_report (
   destination text collate "C" not null,

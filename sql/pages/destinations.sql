@@ -1,7 +1,7 @@
 -- What of each destination neither its status nor its holds tell: throttling, its limit of requests, its consent policy, and
 -- the requests that the platform has not answered for yet. A limit that was never used has no time that others can read.
 -- $1 text[] destinations   $2 text[] the limit that each of them keeps
-select d.name, d.throttled_until, d.throttles, case when isfinite(l.next_at) then l.next_at end as next_at, p.version as policy_version, p.first_seen_at as policy_since,
+select d.name, d.throttled_until, d.throttles, case when l.next_at is not null then greatest(l.next_at, '2000-01-01 00:00:00+00') end as next_at, p.version as policy_version, p.first_seen_at as policy_since,
        o.open_requests, o.oldest_request_at
   from conversion_outbox.destination d
   left join unnest($1::text[], $2::text[]) as c (name, limit_name) on c.name = d.name

@@ -171,7 +171,7 @@ async function standsStill() {
   await context.close();
 }
 
-// Pictures for the documentation, none above 60 kB.
+// Pictures for the documentation, none above 45 kB.
 async function screens() {
   const folder = new URL("../../docs/screens/", import.meta.url);
   mkdirSync(folder, { recursive: true });
@@ -186,7 +186,7 @@ async function screens() {
   }
 }
 
-// The browser itself writes WebP, as good as fits into 60 kB.
+// The browser itself writes WebP, as good as fits into 45 kB.
 async function small(png) {
   const tab = await browser.newPage();
   const picture = await tab.evaluate(async (source) => {
@@ -196,9 +196,9 @@ async function small(png) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [image.width, image.height];
     canvas.getContext("2d").drawImage(image, 0, 0);
-    for (const quality of [0.9, 0.75, 0.6, 0.45, 0.3, 0.15]) {
+    for (const quality of [0.9, 0.75, 0.6, 0.45, 0.3, 0.2, 0.1]) {
       const url = canvas.toDataURL("image/webp", quality);
-      if (url.length * 0.75 < 60_000 || quality < 0.2) return url;
+      if (url.length * 0.75 < 45_000 || quality < 0.15) return url;
     }
   }, `data:image/png;base64,${png.toString("base64")}`);
   await tab.close();

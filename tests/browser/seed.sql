@@ -178,7 +178,7 @@ select y.entry, y.day, t.destination, t.platform, case when t.platform = 'ga4' t
    select s.suppressed, s.rejected, s.pending, y.source_rows - y.missing - s.suppressed - s.rejected - s.pending as arrived) w
  cross join lateral (
    select w.*, case when t.destination = 'linkedin' then null when t.counts = 'attributed' then (w.arrived * 0.4)::integer
-                    when t.destination = 'ga4' and a.ago = 4 then w.arrived - 31 when a.ago < 1 then null else w.arrived end as reported) n;
+                    when t.destination = 'ga4' and a.ago = 4 and y.entry = 'orders' then w.arrived - 31 when a.ago < 1 then null else w.arrived end as reported) n;
 
 insert into conversion_outbox.reconciliation_gap (entry, day, gap_no, destination, business_id, event_id, why, reason, source, outbox, occurred_at)
 select 'orders', current_date - 5, n, null, '2040-' || n, null, 'no_row', null, null, null, (current_date - 5) + make_interval(hours => n % 24)

@@ -9,7 +9,7 @@ use super::super::frame::{Page, Sheet};
 use super::super::html::{Markup, address, choice, count, counted, html, name, time, wide};
 use super::super::params::Params;
 use super::super::trouble::Trouble;
-use super::{amounts, heat, parse_day, signed, standing};
+use super::{amounts, calmed, heat, parse_day, signed, standing};
 use crate::reconcile::result::{DayResult, DestinationResult, Gap};
 use crate::reconcile::stored::{self, At};
 use crate::reconcile::why::Why;
@@ -162,7 +162,7 @@ fn destination(one: &DestinationResult, tolerance: u32) -> Markup {
                     }
                 }
             }
-            td class={ "number " (heat(one.difference, one.expected, tolerance)) } {
+            td class={ "number " (calmed(heat(one.difference, one.expected, tolerance), one.is_closed)) } {
                 (signed(one.difference))
                 @if !one.is_closed { span.delta { "open until " (time(one.closes_at)) } }
             }

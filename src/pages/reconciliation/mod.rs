@@ -177,7 +177,7 @@ fn row(day: &DayResult, destinations: &[&str]) -> Markup {
                 a href=(to_day("")) { (super::html::day(day.day)) } " " (standing(day))
             }
             td.number { (count(day.source_rows as i64)) (amounts(&day.source_value)) }
-            td class={ "number " (heat(Exact::from(apart(day)), day.source_rows, day.tolerance_percent)) } {
+            td class={ "number " (calmed(heat(Exact::from(apart(day)), day.source_rows, day.tolerance_percent), day.is_closed)) } {
                 (count(day.outbox_rows as i64))
                 @if day.missing > 0 { span.delta { (count(day.missing as i64)) " missing" } }
                 @if day.extra > 0 { span.delta { (count(day.extra as i64)) " extra" } }
@@ -196,7 +196,7 @@ fn row(day: &DayResult, destinations: &[&str]) -> Markup {
 /// Arrived of expected, how far apart, and what the platform says.
 fn cell(one: &DestinationResult, tolerance: u32, link: &str) -> Markup {
     html! {
-        td class={ "number " (heat(one.difference, one.expected, tolerance)) } {
+        td class={ "number " (calmed(heat(one.difference, one.expected, tolerance), one.is_closed)) } {
             a href=(link) aria-label={ (one.destination) ": " (one.arrived()) " of " (one.expected) " expected, difference " (signed(one.difference)) } {
                 (count(one.arrived() as i64)) " / " (count(one.expected as i64))
             }
@@ -237,6 +237,15 @@ pub(super) fn heat(difference: Exact, of: u64, tolerance: u32) -> &'static str {
         () if share(tolerance.saturating_mul(2)) => "heat-3",
         () if share(tolerance.saturating_mul(5)) => "heat-4",
         () => "heat-5",
+    }
+}
+
+/// What may still come shouts at nobody.
+pub(super) fn calmed(heat: &'static str, is_closed: bool) -> &'static str {
+    match heat {
+        "heat-0" => heat,
+        _ if !is_closed => "heat-1",
+        heat => heat,
     }
 }
 

@@ -56,6 +56,37 @@ async fn holds_are_told_with_their_advice() {
 }
 
 #[tokio::test]
+async fn sources_of_truth_are_read_and_a_missing_index_is_told_with_what_makes_it() {
+    let rig = sound().await;
+    rig.run(
+        "create table public.orders (id text, paid_at timestamptz, total numeric);
+         grant select on public.orders to conversion_outbox_worker",
+    )
+    .await;
+    let entry = |total: &str| {
+        format!(
+            "{}\n[[reconcile]]\nname = \"orders\"\nevent = \"order_paid\"\nquery = \"select id as business_id, paid_at as occurred_at, \
+             {total}, 'EUR' as currency from public.orders where paid_at >= $1 and paid_at < $2\"\n",
+            all(&rig)
+        )
+    };
+    let told = doctor(&rig, &entry("total as value"), &[]).await;
+    told.is(0, &["-/platforms skipped"]);
+    told.says("the query of \"orders\" can be read: 0 rows in the last hour");
+    let told = doctor(&rig, &entry("total as amount"), &[]).await;
+    told.is(3, &["-/reconcile fail", "-/platforms skipped"]);
+    told.says("value");
+
+    rig.run("drop index conversion_outbox.event_by_day").await;
+    let told = doctor(&rig, &entry("total as value"), &[]).await;
+    told.is(0, &["-/reconcile warn", "-/platforms skipped"]);
+    let (_, fix) = told.text.split_once("owner: ").expect("a fix");
+    rig.run(fix.split(']').next().expect("its end")).await;
+    let told = doctor(&rig, &entry("total as value"), &[]).await;
+    told.is(0, &["-/platforms skipped"]);
+}
+
+#[tokio::test]
 async fn what_is_unsafe_or_goes_nowhere_is_told() {
     let rig = sound().await;
     let setup = Setup {
