@@ -26,13 +26,19 @@ create table conversion_outbox.delivery_tally (
   destination text collate "C" not null,
   event_name  text not null,
   state       text not null,
-  -- Empty where there is none: part of a key.
+  -- Empty where there is none: part of a key. A code is told of dead letters only: what a person sees together.
   reason      text not null,
+  error_code  text not null,
   deliveries  bigint not null,
   retried     bigint not null,
   in_time     bigint not null,
-  primary key (day, destination, event_name, state, reason)
+  primary key (day, destination, event_name, state, reason, error_code)
 ) with (fillfactor = 70);
+create index delivery_tally_dead on conversion_outbox.delivery_tally (destination, state, reason, error_code)
+  where state in ('rejected', 'uncertain', 'exhausted');
+-- The first and the last of those that died of the same, without reading the others.
+create index delivery_dead_by_cause on conversion_outbox.delivery (destination, state, reason, (coalesce(error_code, '')), settled_at, event_no)
+  where state in ('rejected', 'uncertain', 'exhausted');
 comment on table conversion_outbox.delivery_tally is 'Deliveries by the day (UTC) on which their event occurred, as they stand now (view delivery_day).';
 create table conversion_outbox.delivery_tally_news (like conversion_outbox.delivery_tally);
 comment on table conversion_outbox.delivery_tally_news is 'What is to be added to delivery_tally.';
@@ -80,6 +86,11 @@ as $$
 $$;
 comment on function conversion_outbox.event_signals is 'What an event carries that platforms can match, and the consent to it (ad_user_data): whether, never what.';
 
+create function conversion_outbox.code_of_dead(state text, error_code text) returns text
+language sql immutable parallel safe
+as $$ select case when state in ('rejected', 'uncertain', 'exhausted') then coalesce(error_code, '') else '' end $$;
+comment on function conversion_outbox.code_of_dead is 'The code by which dead letters are told apart; empty for everything else.';
+
 create function conversion_outbox.answer_of(state text, receipt text, response_code smallint) returns text
 language sql immutable parallel safe
 as $$
@@ -107,10 +118,10 @@ comment on view conversion_outbox.counted_event is 'What event_tally has to say,
 
 create view conversion_outbox.counted_delivery as
   select conversion_outbox.day_of(e.occurred_at) as day, d.destination, e.event_name, d.state, coalesce(d.reason, '') as reason,
-         count(*) as deliveries, count(*) filter (where d.tries > 1) as retried,
+         conversion_outbox.code_of_dead(d.state, d.error_code) as error_code, count(*) as deliveries, count(*) filter (where d.tries > 1) as retried,
          count(*) filter (where d.state in ('accepted', 'sent') and d.tried_at <= e.recorded_at + interval '15 minutes') as in_time
     from conversion_outbox.delivery d join conversion_outbox.event e using (event_no)
-   group by 1, 2, 3, 4, 5;
+   group by 1, 2, 3, 4, 5, 6;
 comment on view conversion_outbox.counted_delivery is 'What delivery_tally has to say, counted from the rows: a scan.';
 
 create view conversion_outbox.counted_answer as
@@ -145,10 +156,18 @@ create view conversion_outbox.event_day as
    group by day, event_name;
 comment on view conversion_outbox.event_day is 'Events committed, by the day (UTC) on which they occurred and by name, and how many carried a click id, an e-mail address, a phone number, an external id, and consent (ad_user_data).';
 
+-- Whoever adds up further takes these: adding up twice costs twice.
+create view conversion_outbox.delivery_part as
+  select * from conversion_outbox.delivery_tally union all select * from conversion_outbox.delivery_tally_news;
+comment on view conversion_outbox.delivery_part is 'Parts of the sums of delivery_day, several for each key and some of them negative; reason is empty where there is none.';
+create view conversion_outbox.answer_part as
+  select * from conversion_outbox.answer_tally union all select * from conversion_outbox.answer_tally_news;
+comment on view conversion_outbox.answer_part is 'Parts of the sums of answer_hour, several for each key; response_code and error_code are nought and empty where there is none.';
+
 create view conversion_outbox.delivery_day as
   select day, event_name, destination, state, nullif(reason, '') as reason, sum(deliveries)::bigint as deliveries,
          sum(retried)::bigint as retried, sum(in_time)::bigint as in_time
-    from (select * from conversion_outbox.delivery_tally union all select * from conversion_outbox.delivery_tally_news) t
+    from conversion_outbox.delivery_part
    group by day, event_name, destination, state, reason
   having sum(deliveries) <> 0;
 comment on view conversion_outbox.delivery_day is 'Deliveries as they stand now, by the day (UTC) on which their event occurred. in_time: the request that was taken left within 15 minutes after the event was recorded.';
@@ -156,7 +175,7 @@ comment on view conversion_outbox.delivery_day is 'Deliveries as they stand now,
 create view conversion_outbox.answer_hour as
   select hour, destination, outcome, nullif(response_code, 0) as response_code, nullif(error_code, '') as error_code,
          sum(answers)::bigint as answers, sum(duration_ms)::bigint as duration_ms
-    from (select * from conversion_outbox.answer_tally union all select * from conversion_outbox.answer_tally_news) t
+    from conversion_outbox.answer_part
    group by hour, destination, outcome, response_code, error_code
   having sum(answers) <> 0;
 comment on view conversion_outbox.answer_hour is 'Tries of deliveries by the hour (UTC) in which they were made, with the sum of their durations.';
@@ -190,13 +209,14 @@ set search_path = conversion_outbox, pg_temp
 set enable_seqscan = off
 as $$
 begin
-  insert into conversion_outbox.delivery_tally_news (day, destination, event_name, state, reason, deliveries, retried, in_time)
-  select conversion_outbox.day_of(e.occurred_at), d.destination, e.event_name, d.state, coalesce(d.reason, ''), count(*),
+  insert into conversion_outbox.delivery_tally_news (day, destination, event_name, state, reason, error_code, deliveries, retried, in_time)
+  select conversion_outbox.day_of(e.occurred_at), d.destination, e.event_name, d.state, coalesce(d.reason, ''),
+         conversion_outbox.code_of_dead(d.state, d.error_code), count(*),
          count(*) filter (where d.tries > 1),
          count(*) filter (where d.state in ('accepted', 'sent') and d.tried_at <= e.recorded_at + interval '15 minutes')
     from added d
    cross join lateral (select w.occurred_at, w.recorded_at, w.event_name from conversion_outbox.event w where w.event_no = d.event_no offset 0) e
-   group by 1, 2, 3, 4, 5;
+   group by 1, 2, 3, 4, 5, 6;
   insert into conversion_outbox.answer_tally_news (hour, destination, outcome, response_code, error_code, answers, duration_ms)
   select date_trunc('hour', d.tried_at, 'UTC'), d.destination, conversion_outbox.answer_of(d.state, d.receipt, d.response_code),
          coalesce(d.response_code, 0::smallint), case when d.receipt is null and d.state <> 'sent' then coalesce(d.error_code, '') else '' end, count(*), coalesce(sum(d.duration_ms), 0)
@@ -215,20 +235,21 @@ set search_path = conversion_outbox, pg_temp
 set enable_seqscan = off
 as $$
 begin
-  insert into conversion_outbox.delivery_tally_news (day, destination, event_name, state, reason, deliveries, retried, in_time)
-  select conversion_outbox.day_of(e.occurred_at), c.destination, e.event_name, v.state, v.reason, sum(v.sign),
+  insert into conversion_outbox.delivery_tally_news (day, destination, event_name, state, reason, error_code, deliveries, retried, in_time)
+  select conversion_outbox.day_of(e.occurred_at), c.destination, e.event_name, v.state, v.reason, v.error_code, sum(v.sign),
          coalesce(sum(v.sign) filter (where v.tries > 1), 0),
          coalesce(sum(v.sign) filter (where v.state in ('accepted', 'sent') and v.tried_at <= e.recorded_at + interval '15 minutes'), 0)
     from (
       -- A claim changes nothing that is counted.
       select o.event_no, o.destination, o.state as old_state, coalesce(o.reason, '') as old_reason, o.tries as old_tries, o.tried_at as old_tried_at,
-             n.state, coalesce(n.reason, '') as reason, n.tries, n.tried_at
+             conversion_outbox.code_of_dead(o.state, o.error_code) as old_error_code,
+             n.state, coalesce(n.reason, '') as reason, n.tries, n.tried_at, conversion_outbox.code_of_dead(n.state, n.error_code) as error_code
         from was o join became n using (event_no, destination)
-       where (o.state, o.reason, o.tries > 1, o.tried_at) is distinct from (n.state, n.reason, n.tries > 1, n.tried_at)) c
+       where (o.state, o.reason, o.tries > 1, o.tried_at, o.error_code) is distinct from (n.state, n.reason, n.tries > 1, n.tried_at, n.error_code)) c
    cross join lateral (select w.occurred_at, w.recorded_at, w.event_name from conversion_outbox.event w where w.event_no = c.event_no offset 0) e
-   cross join lateral (values (-1, c.old_state, c.old_reason, c.old_tries, c.old_tried_at), (1, c.state, c.reason, c.tries, c.tried_at))
-           as v (sign, state, reason, tries, tried_at)
-   group by 1, 2, 3, 4, 5
+   cross join lateral (values (-1, c.old_state, c.old_reason, c.old_error_code, c.old_tries, c.old_tried_at),
+                             (1, c.state, c.reason, c.error_code, c.tries, c.tried_at)) as v (sign, state, reason, error_code, tries, tried_at)
+   group by 1, 2, 3, 4, 5, 6
   having sum(v.sign) <> 0 or sum(v.sign) filter (where v.tries > 1) <> 0
       or sum(v.sign) filter (where v.state in ('accepted', 'sent') and v.tried_at <= e.recorded_at + interval '15 minutes') <> 0;
   -- An intent that became an outcome is the record of its try.
@@ -315,9 +336,9 @@ begin
     returning *),
   folding as (
     insert into conversion_outbox.delivery_tally as t
-    select day, destination, event_name, state, reason, sum(deliveries), sum(retried), sum(in_time)
-      from taken group by day, destination, event_name, state, reason
-    on conflict (day, destination, event_name, state, reason) do update
+    select day, destination, event_name, state, reason, error_code, sum(deliveries), sum(retried), sum(in_time)
+      from taken group by day, destination, event_name, state, reason, error_code
+    on conflict (day, destination, event_name, state, reason, error_code) do update
       set deliveries = t.deliveries + excluded.deliveries, retried = t.retried + excluded.retried, in_time = t.in_time + excluded.in_time)
   select count(*) into folded from taken;
   total := total + folded;
@@ -359,13 +380,12 @@ begin
   get diagnostics corrected = row_count;
   total := total + corrected;
   insert into conversion_outbox.delivery_tally_news
-  select day, destination, event_name, state, reason, sum(deliveries), sum(retried), sum(in_time)
+  select day, destination, event_name, state, reason, error_code, sum(deliveries), sum(retried), sum(in_time)
     from (
-      select * from conversion_outbox.counted_delivery
+      select day, destination, event_name, state, reason, error_code, deliveries, retried, in_time from conversion_outbox.counted_delivery
       union all
-      select day, destination, event_name, state, reason, -deliveries, -retried, -in_time
-        from (select * from conversion_outbox.delivery_tally union all select * from conversion_outbox.delivery_tally_news) t) d
-   group by day, destination, event_name, state, reason
+      select day, destination, event_name, state, reason, error_code, -deliveries, -retried, -in_time from conversion_outbox.delivery_part) d
+   group by day, destination, event_name, state, reason, error_code
   having (sum(deliveries), sum(retried), sum(in_time)) is distinct from (0, 0, 0);
   get diagnostics corrected = row_count;
   total := total + corrected;
@@ -384,14 +404,15 @@ end
 $$;
 comment on function conversion_outbox.recount_tallies is 'Counts everything from the rows and mends the tallies where they differ; returns how many sums were mended. Reads whole tables. What personal data an event carried is not known after their removal: such events count as without from then on.';
 
-revoke all on function conversion_outbox.day_of, conversion_outbox.event_signals, conversion_outbox.answer_of, conversion_outbox.tally_finished_events,
+revoke all on function conversion_outbox.day_of, conversion_outbox.event_signals, conversion_outbox.answer_of, conversion_outbox.code_of_dead, conversion_outbox.tally_finished_events,
   conversion_outbox.tally_new_deliveries, conversion_outbox.tally_changed_deliveries, conversion_outbox.tally_attempts,
   conversion_outbox.fold_tallies, conversion_outbox.recount_tallies from public;
 -- Views call them with the rights of whoever reads them.
 grant execute on function conversion_outbox.day_of, conversion_outbox.event_signals
   to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
 grant execute on function conversion_outbox.fold_tallies to conversion_outbox_worker;
-grant select on conversion_outbox.event_day, conversion_outbox.delivery_day, conversion_outbox.answer_hour
+grant select on conversion_outbox.event_day, conversion_outbox.delivery_day, conversion_outbox.answer_hour, conversion_outbox.delivery_part,
+  conversion_outbox.answer_part
   to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
 
 create view conversion_outbox.queued_day as

@@ -8,9 +8,10 @@ select 'signal' as kind, day, event_name, null as destination, null as state, nu
        array[click_id, email, phone, external_id, consent_granted, consent_denied, consent_unspecified] as carried
   from conversion_outbox.event_day where day between $1 and $3
 union all
-select 'delivery', null, event_name, destination, state, reason, sum(deliveries)::bigint, null
-  from conversion_outbox.delivery_day where day between $2 and $3
+select 'delivery', null, event_name, destination, state, nullif(reason, ''), sum(deliveries)::bigint, null
+  from conversion_outbox.delivery_part where day between $2 and $3
  group by event_name, destination, state, reason
+having sum(deliveries) <> 0
 union all
 select 'queued', null, event_name, destination, null, null, sum(events)::bigint, null
   from conversion_outbox.queued_day where day between $2 and $3

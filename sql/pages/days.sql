@@ -6,6 +6,7 @@ select 'event' as kind, day, event_name as name, null as state, sum(events)::big
  group by day, event_name
 union all
 select 'delivery', day, destination, state, sum(deliveries)::bigint, sum(in_time)::bigint
-  from conversion_outbox.delivery_day where day between $1 and $2
+  from conversion_outbox.delivery_part where day between $1 and $2
  group by day, destination, state
+having sum(deliveries) <> 0
  order by 1, 2, 3, 4

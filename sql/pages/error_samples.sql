@@ -3,7 +3,7 @@
 -- $1 timestamptz since   $2 text destination, or null for all
 with looked_at as (
   (select destination, event_no, outcome, response_code, error_code, tried_at
-     from conversion_outbox.attempt order by event_no desc, destination desc, try_no desc limit 3000)
+     from conversion_outbox.attempt order by event_no desc, destination desc, try_no desc limit 500)
   union
   select d.destination, d.event_no, null, d.response_code, d.error_code, d.tried_at
     from conversion_outbox.destination n
@@ -12,13 +12,13 @@ with looked_at as (
    cross join lateral (
      select * from conversion_outbox.delivery l
       where l.destination = n.name and l.reason = r.reason and l.state in ('rejected', 'uncertain', 'exhausted')
-      order by l.event_no desc limit 100) d
+      order by l.event_no desc limit 20) d
   union
   select d.destination, d.event_no, null, d.response_code, d.error_code, d.tried_at
     from conversion_outbox.destination n
    cross join lateral (
      select * from conversion_outbox.delivery l
-      where l.destination = n.name and l.state = 'pending' order by l.due_at limit 300) d
+      where l.destination = n.name and l.state = 'pending' order by l.due_at limit 100) d
    where d.tried_at is not null),
 numbered as (
   select destination, event_no, response_code, error_code,

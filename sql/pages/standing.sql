@@ -1,4 +1,4 @@
--- Every destination as it stands: backlog and hold, who serves it, dead letters (counted up to 10,001) and held rules.
+-- Every destination as it stands: backlog and hold, who serves it, dead letters and held rules.
 select b.destination, b.platform, b.enabled, b.hold_reason, b.hold_code, b.hold_advice, b.held_since,
        b.throttled_until > now() as is_throttled, b.pending::bigint as pending, b.due::bigint as due, b.expiring::bigint as expiring,
        extract(epoch from now() - b.oldest_due_at)::float8 as oldest_due_age,
@@ -8,9 +8,8 @@ select b.destination, b.platform, b.enabled, b.hold_reason, b.hold_code, b.hold_
   from conversion_outbox.destination_backlog b
   join conversion_outbox.destination n on n.name = b.destination
  cross join lateral (
-   select count(*) as dead from (
-     select from conversion_outbox.delivery d
-      where d.destination = b.destination and d.state in ('rejected', 'uncertain', 'exhausted') limit 10001) found) dead
+   select coalesce(sum(p.deliveries), 0) as dead from conversion_outbox.delivery_part p
+    where p.destination = b.destination and p.state in ('rejected', 'uncertain', 'exhausted')) dead
  cross join lateral (
    select count(*) as held_rules from conversion_outbox.rule_hold r where r.destination = b.destination) rules
  order by b.destination

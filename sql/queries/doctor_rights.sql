@@ -10,7 +10,7 @@ needed (name, privileges) as (values
   ('rule_hold', 'select, insert, update, delete'), ('rate_limit', 'select, insert, update'), ('live_destination', 'select'), ('delivery_log', 'select'),
   ('delivery_attempt', 'select'), ('destination_backlog', 'select'), ('destination_total', 'select'), ('request_log', 'select'),
   ('suppression', 'select'), ('suppression_key', 'select'), ('policy', 'select, insert, update'),
-  ('event_day', 'select'), ('delivery_day', 'select'), ('answer_hour', 'select'), ('queued_day', 'select'), ('event_log', 'select'),
+  ('event_day', 'select'), ('delivery_day', 'select'), ('answer_hour', 'select'), ('delivery_part', 'select'), ('answer_part', 'select'), ('queued_day', 'select'), ('event_log', 'select'),
   ('platform_report', 'select'), ('reconciliation_run', 'select'), ('reconciliation_day', 'select'),
   ('reconciliation_destination', 'select'), ('reconciliation_gap', 'select'), ('reconciliation_event', 'select')),
 needed_function (name) as (values

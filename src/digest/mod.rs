@@ -149,7 +149,7 @@ pub struct Standing {
     pub pending: i64,
     /// Which the platform takes for less than a day.
     pub expiring: i64,
-    /// Dead letters of all time; 10,001 stands for more.
+    /// Dead letters of all time.
     pub dead_letters: i64,
 }
 

@@ -12,6 +12,7 @@ use crate::db::error::DatabaseError;
 use crate::outcome::Reason;
 
 const LIST: &str = include_str!("../../sql/queries/dead_letters.sql");
+const CAUSES: &str = include_str!("../../sql/queries/dead_letter_causes.sql");
 const GROUPS: &str = include_str!("../../sql/queries/dead_letter_groups.sql");
 
 /// How many are listed unless the filter says.
@@ -113,7 +114,20 @@ pub async fn list_after(
 /// The same by destination, state, reason and code; the most frequent first.
 pub async fn groups(database: &Database, filter: &Filter) -> Result<Vec<Group>, DatabaseError> {
     let limit = filter.limit.unwrap_or(LISTED);
-    let rows = database.query(GROUPS, &params(filter, &limit)).await?;
+    let is_by_cause_alone = filter.event_name.is_none()
+        && filter.event_ids.is_none()
+        && filter.since.is_none()
+        && filter.until.is_none();
+    // The tallies know causes, whatever day it was and however many there are.
+    let rows = if is_by_cause_alone {
+        let [state, reason, error_code, ..] = filter.params();
+        let destination = (&filter.destination as &(dyn ToSql + Sync), Type::TEXT);
+        let limit = (&limit as &(dyn ToSql + Sync), Type::INT8);
+        let causes = [destination, state, reason, error_code, limit];
+        database.query(CAUSES, &causes).await?
+    } else {
+        database.query(GROUPS, &params(filter, &limit)).await?
+    };
     Ok(rows.iter().map(group).collect::<Result<_, _>>()?)
 }
 

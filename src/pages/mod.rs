@@ -1,7 +1,7 @@
 //! The pages for people: what goes out, what does not, and why. Rendered here, readable without a script, and from sums
 //! that are kept as work goes on, so that a page costs the same however much history there is.
 //!
-//! One file a page, each with its statements in `sql/pages/`; [`frame`] is what they have in common, [`html`] how they
+//! One file a page, each with its statements in `sql/pages/`; `frame` is what they have in common, `html` how they
 //! write. They are served by the admin listener ([`crate::admin`]), which decides who may look.
 
 pub(crate) mod assets;

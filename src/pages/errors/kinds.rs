@@ -62,10 +62,17 @@ impl Error {
         }
     }
 
-    pub(super) fn add(&mut self, columns: &Columns, hour: DateTime<Utc>, answers: i64) {
+    /// So many in the column that begins at `since`, the last of them in the hour `last`.
+    pub(super) fn add(
+        &mut self,
+        columns: &Columns,
+        since: DateTime<Utc>,
+        last: DateTime<Utc>,
+        answers: i64,
+    ) {
         self.total += answers;
-        self.last = self.last.max(hour);
-        self.counts[columns.place(hour)] += answers;
+        self.last = self.last.max(last);
+        self.counts[columns.place(since)] += answers;
     }
 }
 
@@ -96,6 +103,11 @@ impl Columns {
                 width: TimeDelta::days(1),
             },
         }
+    }
+
+    /// What each of them is, in PostgreSQL's word.
+    pub(super) fn unit(&self) -> &'static str {
+        if self.number == 24 { "hour" } else { "day" }
     }
 
     /// Which one this moment lies in. A clock that is ahead does not lead out of the table.

@@ -58,7 +58,13 @@ impl View {
             (&columns.first as _, Type::TIMESTAMPTZ),
             (&destination as _, Type::TEXT),
         ];
-        let answers = desk.database.query(ERRORS, &params);
+        let unit = columns.unit();
+        let parts = [
+            params[0].clone(),
+            params[1].clone(),
+            (&unit as _, Type::TEXT),
+        ];
+        let answers = desk.database.query(ERRORS, &parts);
         let samples = desk.database.query(SAMPLES, &params);
         let (names, answers, samples) = futures::try_join!(names, answers, samples)?;
         let names: Vec<String> = names
@@ -85,11 +91,11 @@ impl View {
                 response_code: row.try_get("response_code")?,
                 error_code: row.try_get("error_code")?,
             };
-            let hour: DateTime<Utc> = row.try_get("hour")?;
+            let (since, last) = (row.try_get("since")?, row.try_get("last")?);
             errors
                 .entry(kind.clone())
                 .or_insert_with(|| Error::new(kind, &columns))
-                .add(&columns, hour, answered);
+                .add(&columns, since, last, answered);
         }
         let mut errors: Vec<Error> = errors.into_values().collect();
         for row in &samples {

@@ -260,10 +260,7 @@ fn card(standing: &Standing, tally: &Tally) -> Markup {
     let (tone, word) = standing.word();
     let today = tally.today();
     let (in_time, due) = tally.in_time(7);
-    let dead = match standing.dead {
-        10_001.. => "more than 10,000".to_owned(),
-        dead => count(dead),
-    };
+    let dead = count(standing.dead);
     let link = |page: Page, text: &str| html! { a href=(address(page.path(), &[("destination", &standing.name)])) { (text) } };
     html! {
         div.title { h3 { (name(&standing.name)) } (badge(tone, word)) }

@@ -26,7 +26,7 @@ pub(super) struct Standing {
     /// Seconds.
     pub(super) oldest_due: Option<f64>,
     pub(super) expiring: i64,
-    /// At most 10,001: more are not counted.
+    /// Of all time.
     pub(super) dead: i64,
     pub(super) held_rules: i64,
 }

@@ -254,10 +254,7 @@ fn of_one(standing: &Standing, tally: &Tally) -> Vec<Concern> {
         );
     }
     if standing.dead > 0 {
-        let dead = match standing.dead {
-            10_001.. => "more than 10,000".to_owned(),
-            dead => count(dead),
-        };
+        let dead = count(standing.dead);
         let said = "Deliveries ended without having arrived for certain.";
         let advice = "Each wants a decision: mend the cause and replay, or skip.";
         add(
