@@ -215,8 +215,12 @@ begin
   -- Two runs of one entry never write at once: the first to come holds its row.
   perform from conversion_outbox.reconciliation_run r where r.entry = computed.entry for update;
   select * into before from conversion_outbox.reconciliation_day d where d.entry = computed.entry and d.day = computed.day;
-  -- What was found, without when it was looked at.
-  computed.fingerprint := sha256(convert_to((result - 'computed_at' - 'closed_at' - 'changed_at' - 'changes' - 'is_closed' - 'open_because')::text, 'UTF8'));
+  -- What was found, without when it was looked at, when a platform was asked, and what is made of it.
+  computed.fingerprint := sha256(convert_to((
+    result - '{computed_at,closed_at,changed_at,changes,is_closed,closes_at,open_because,tolerance_percent,destinations}'::text[]
+    || jsonb_build_object('destinations', (
+         select jsonb_agg(d - '{reported_at,is_closed,closes_at,is_within}'::text[] order by d ->> 'destination')
+           from jsonb_array_elements(result -> 'destinations') d)))::text, 'UTF8'));
   computed.closed_at := coalesce(before.closed_at, case when computed.is_closed then computed.computed_at end);
   changed := before.closed_at is not null and before.fingerprint <> computed.fingerprint;
   computed.changed_at := case when changed then computed.computed_at else before.changed_at end;
@@ -245,16 +249,22 @@ set search_path = conversion_outbox, pg_temp
 as $$
   with told as (
     select (jsonb_populate_record(null::conversion_outbox.platform_report, r)).* from jsonb_array_elements(reports) r),
+  -- Of one snapshot with what is written below: as it was before.
+  different as (
+    select from told t
+     where not exists (
+       select from conversion_outbox.platform_report p
+        where (p.destination, p.event_name, p.day, p.source) = (t.destination, t.event_name, t.day, t.source)
+          and (p.time_zone, p.conversions, p.value, p.currency, p.ids, p.details)
+              is not distinct from (t.time_zone, t.conversions, t.value, t.currency, t.ids, t.details))),
+  -- The same number said again is a later word, and may be the final one.
   stored as (
     insert into conversion_outbox.platform_report as p
     select * from told
     on conflict on constraint platform_report_pkey do update
       set time_zone = excluded.time_zone, conversions = excluded.conversions, value = excluded.value, currency = excluded.currency,
-          ids = excluded.ids, details = excluded.details, fetched_at = excluded.fetched_at
-      where (p.time_zone, p.conversions, p.value, p.currency, p.ids, p.details)
-            is distinct from (excluded.time_zone, excluded.conversions, excluded.value, excluded.currency, excluded.ids, excluded.details)
-    returning true)
-  select count(*) from stored
+          ids = excluded.ids, details = excluded.details, fetched_at = greatest(p.fetched_at, excluded.fetched_at))
+  select count(*) from different
 $$;
 comment on function conversion_outbox.store_platform_reports is 'Takes what platforms report, in place of what they said before of the same day. Returns how many rows are new or different.';
 

@@ -1,7 +1,7 @@
 //! What the commands of operators share: which deliveries are meant, when, and why something is done.
 
 use anyhow::{Context, anyhow};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
 use super::{ConfigFile, usage};
 use crate::config::Config;
@@ -175,6 +175,20 @@ pub(super) fn stamp(at: DateTime<Utc>) -> String {
 pub(super) async fn life(database: &Database, event_id: &str) -> anyhow::Result<serde_json::Value> {
     told(crate::operations::life::of(database, event_id).await)?
         .context("there is no event of this id. Fix: `conversion-outbox events list --business-id ID` shows those of an order or lead")
+}
+
+/// A day: `2026-11-24`, `today` or `yesterday` of UTC. Of years that every calendar here can reckon with.
+pub(super) fn day(text: &str) -> Result<NaiveDate, String> {
+    let today = Utc::now().date_naive();
+    match text {
+        "today" => Ok(today),
+        "yesterday" => Ok(today.pred_opt().unwrap_or(today)),
+        written => written
+            .parse()
+            .ok()
+            .filter(|day: &NaiveDate| (1970..=9998).contains(&day.year()))
+            .ok_or_else(|| "write a day such as 2026-11-24, or today or yesterday".to_owned()),
+    }
 }
 
 #[cfg(test)]

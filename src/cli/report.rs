@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use chrono::{Days, NaiveDate, Utc};
+use chrono::{NaiveDate, Utc};
 
-use super::{ConfigFile, DatabaseArgs, block_on, output};
+use super::{ConfigFile, DatabaseArgs, block_on, by_hand, output};
 use crate::db::connect::Database;
 use crate::digest::{self, Digest};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The day: 2026-11-24, today or yesterday. Days are those of UTC.
-    #[arg(long, value_name = "DAY", default_value = "yesterday", value_parser = day)]
+    #[arg(long, value_name = "DAY", default_value = "yesterday", value_parser = by_hand::day)]
     day: NaiveDate,
     /// As what it is written. JSON is one object: "day", "read_at", "environment", "events" (by name: events, click_id, email,
     /// phone, external_id, consent_granted, consent_denied, consent_unspecified, "week_before" with the same), "deliveries" (by
     /// destination and event_name: events, meant, consented, identified, sent, accepted, unconfirmed, open, lost, "whys", in_time), "failures",
-    /// "dead_letters", "repeats", "reconciliation" (as `reconcile report --json` has them), "standing", "to_do" (urgency now, soon
+    /// "dead_letters", "repeats", "reconciliation" (days as `reconcile report --json` has them, without their ids), "standing", "to_do" (urgency now, soon
     /// or look, what, how, command).
     #[arg(long, value_enum, default_value_t = Format::Markdown)]
     format: Format,
@@ -75,15 +75,4 @@ fn written(digest: &Digest, format: Format) -> anyhow::Result<String> {
             format!("{json}\n")
         }
     })
-}
-
-fn day(text: &str) -> Result<NaiveDate, String> {
-    let today = Utc::now().date_naive();
-    match text {
-        "today" => Ok(today),
-        "yesterday" => Ok(today.checked_sub_days(Days::new(1)).unwrap_or(today)),
-        written => written
-            .parse()
-            .map_err(|_| "write a day such as 2026-11-24, or today or yesterday".to_owned()),
-    }
 }

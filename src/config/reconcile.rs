@@ -45,6 +45,14 @@ pub struct ReconcileConfig {
 }
 
 impl ReconcileConfig {
+    /// Whether the destination is compared.
+    pub fn concerns(&self, destination: &DestinationConfig) -> bool {
+        match &self.destinations {
+            Some(names) => names.contains(&destination.name),
+            None => destination.is_enabled && destination.name_of(&self.event).is_some(),
+        }
+    }
+
     /// Reads one `[[reconcile]]`. `destinations` are those of the configuration; `taken` holds the names seen so far.
     pub fn read(
         reader: &mut Reader<'_>,
@@ -100,12 +108,22 @@ impl ReconcileConfig {
             name: name?,
             event: event?,
         };
-        if config.late_days >= config.days {
+        if config.late_days + 2 > config.days {
             reader.fault(
                 "late_days",
-                "must be below days, or no day is ever closed while it is looked at",
+                "must be at least two below days, or no day is ever closed while it is looked at",
                 "lower it, or raise days",
             );
+        }
+        for one in destinations.iter().filter(|one| config.concerns(one)) {
+            let delay = crate::reconcile::ask::delay(one).num_hours();
+            if delay > i64::from(config.days - 2) * 24 {
+                reader.fault(
+                    "days",
+                    &format!("leaves no day to be closed: the numbers of {} are final only {delay} hours after a day's end", one.name),
+                    "raise days to at least two more than that, or name other destinations",
+                );
+            }
         }
         Some(config)
     }
@@ -221,8 +239,8 @@ mod tests {
                 "time_zone must be the IANA name of a time zone",
             ),
             (
-                "late_days = 14",
-                "late_days must be below days, or no day is ever closed while it is looked at",
+                "late_days = 13",
+                "late_days must be at least two below days, or no day is ever closed while it is looked at",
             ),
             (
                 "destinations = [\"meta\"]",

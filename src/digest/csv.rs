@@ -139,7 +139,7 @@ impl Lines {
 }
 
 /// Quoted where it must be, and never a formula for a spreadsheet that reads it.
-fn field(text: &str) -> String {
+pub(crate) fn field(text: &str) -> String {
     let is_number = text.parse::<f64>().is_ok();
     let text = match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r') if !is_number => format!("'{text}"),

@@ -54,7 +54,7 @@ fn to_do(text: &mut String, digest: &Digest) {
             ),
         );
         if let Some(command) = &task.command {
-            line(text, &format!("  `{command}`"));
+            line(text, &format!("  {}", code(command)));
         }
     }
     if !digest.to_do.is_empty() {
@@ -291,7 +291,7 @@ fn cell(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            '|' | '`' | '<' | '[' | ']' => {
+            '\\' | '|' | '`' | '<' | '[' | ']' | '*' => {
                 safe.push('\\');
                 safe.push(letter);
             }
@@ -300,6 +300,22 @@ fn cell(text: &str) -> String {
         }
     }
     safe
+}
+
+/// Code, whatever it holds: the fence is longer than any run of backticks in it.
+fn code(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    let longest = text
+        .split(|letter| letter != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let room = if longest > 0 { " " } else { "" };
+    format!("{fence}{room}{text}{room}{fence}")
 }
 
 fn percent(part: i64, whole: i64) -> String {
@@ -317,5 +333,8 @@ mod tests {
     #[test]
     fn what_others_wrote_is_no_markup() {
         assert_eq!(cell("a|b`c<d\n[e]"), "a\\|b\\`c\\<d \\[e\\]");
+        assert_eq!(cell("\\<b>"), "\\\\\\<b>");
+        assert_eq!(code("plain -x"), "`plain -x`");
+        assert_eq!(code("a`<img>``b\n"), "``` a`<img>``b  ```");
     }
 }

@@ -20,6 +20,7 @@ use crate::operations::dead_letters::Group;
 use crate::reconcile::result::DayResult;
 
 pub use csv::csv;
+pub(crate) use csv::field;
 pub use markdown::markdown;
 pub use page::page;
 pub use read::read;

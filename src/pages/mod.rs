@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{Response, StatusCode};
+use axum::middleware::{self, Next};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 
@@ -90,4 +92,16 @@ pub(crate) fn router() -> Router<Desk> {
             "/reconciliation/{entry}/{day}",
             get(reconciliation::show_day),
         )
+        .layer(middleware::from_fn(without_nul))
+}
+
+/// PostgreSQL knows no text with a NUL in it, so nothing here has such a name.
+async fn without_nul(request: Request, next: Next) -> Response<Body> {
+    if request.uri().path().contains("%00") {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            "there is a NUL in the address: nothing here is called so",
+        );
+    }
+    next.run(request).await
 }

@@ -20,7 +20,7 @@ const PART: u64 = 31;
 const HOLES: [&str; 3] = ["thresholded", "other_row", "sampled"];
 
 /// How long after a day's end the destination's numbers are final.
-pub(super) fn delay(destination: &DestinationConfig) -> TimeDelta {
+pub(crate) fn delay(destination: &DestinationConfig) -> TimeDelta {
     TimeDelta::from_std(reports::delay_of(destination)).unwrap_or(TimeDelta::MAX)
 }
 

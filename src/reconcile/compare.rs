@@ -41,6 +41,8 @@ pub struct Place {
     pub platform: String,
     /// How long after the end of its day its numbers are final.
     pub delay: TimeDelta,
+    /// Whether it is asked what it counted, so that its word is waited for.
+    pub is_asked: bool,
     /// What it says of the day.
     pub report: Option<Report>,
 }
@@ -213,7 +215,7 @@ impl At<'_> {
             let arrived = self.arrived_on(report).count() as u64;
             arrived_in_reported_day = Some(arrived);
             if report.counts == Counts::Received {
-                difference = difference + report.conversions - Exact::from(arrived);
+                difference = together(difference, report.conversions - Exact::from(arrived));
             }
         }
         let mut whys: BTreeMap<String, u64> = BTreeMap::new();
@@ -254,11 +256,21 @@ impl At<'_> {
             arrived_in_reported_day,
             difference,
             is_within: is_within(difference, expected, self.entry.tolerance_percent),
-            is_closed: self.known.now >= closes_at && of(Why::Pending) + of(Why::InQueue) == 0,
+            is_closed: self.known.now >= closes_at
+                && of(Why::Pending) + of(Why::InQueue) == 0
+                && self.has_spoken(),
             closes_at,
             whys,
         };
         (result, gaps, left_out)
+    }
+
+    /// Whether the platform's word is its last: told after its numbers were final. What nobody asks for is not waited for.
+    fn has_spoken(&self) -> bool {
+        match &self.place.report {
+            Some(report) => report.fetched_at >= report.day.ends_at + self.place.delay,
+            None => !self.place.is_asked,
+        }
     }
 
     /// Events of the platform's own day that it should have.
@@ -381,6 +393,17 @@ fn kind(gap: &Gap) -> String {
     }
 }
 
+/// What did not arrive and what the platform has more or less of what arrived: of one kind they add up, and of two kinds they do
+/// not make up for each other. A platform that counted as many of its own has not counted ours.
+fn together(arrival: Exact, reported: Exact) -> Exact {
+    let is_one_kind = (arrival >= Exact::ZERO) == (reported >= Exact::ZERO);
+    match is_one_kind {
+        true => arrival + reported,
+        false if arrival.abs() >= reported.abs() => arrival,
+        false => reported,
+    }
+}
+
 fn open_because(
     destinations: &[DestinationResult],
     late: DateTime<Utc>,
@@ -394,6 +417,13 @@ fn open_because(
         let waiting = one.pending + one.in_queue;
         if waiting > 0 {
             reasons.push(format!("{}: {waiting} still wait", one.destination));
+        }
+        if now >= one.closes_at && waiting == 0 && !one.is_closed {
+            let word = match one.reported_at {
+                Some(at) => format!("told before they were final, on {}", at.to_rfc3339()),
+                None => "not told yet".to_owned(),
+            };
+            reasons.push(format!("{}: its numbers were {word}", one.destination));
         }
         if now < one.closes_at && one.closes_at > late {
             let at = one.closes_at.to_rfc3339();

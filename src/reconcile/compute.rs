@@ -43,10 +43,7 @@ impl<'a> With<'a> {
 
     /// The destinations that the entry is compared with: those it names, or the enabled ones that the event is mapped to.
     pub fn places(&self) -> Vec<&'a DestinationConfig> {
-        let wanted = |one: &&DestinationConfig| match &self.entry.destinations {
-            Some(names) => names.contains(&one.name),
-            None => one.is_enabled && one.name_of(&self.entry.event).is_some(),
-        };
+        let wanted = |one: &&DestinationConfig| self.entry.concerns(one);
         self.destinations.iter().filter(wanted).collect()
     }
 }
@@ -156,6 +153,7 @@ impl<'a> Days<'a> {
             name: one.name.clone(),
             platform: one.platform().name().to_owned(),
             delay: super::ask::delay(one),
+            is_asked: one.report.is_some(),
             report: self.reports.get(&(one.name.clone(), date)).cloned(),
         };
         let mut outbox: Vec<&OutboxRow> = self

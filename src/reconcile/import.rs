@@ -208,12 +208,12 @@ impl Columns {
             text.filter(|text| !text.is_empty())
         };
         let number = |name: &str| {
-            let text = field(name).map(|text| match form.decimal_comma {
-                true => text.replace('.', "").replace(',', "."),
-                false => text.to_owned(),
-            });
-            text.map(|text| {
-                Exact::parse(&text).ok_or_else(|| {
+            field(name).map(|text| {
+                let written = match form.decimal_comma {
+                    true => without_groups(text),
+                    false => Some(text.to_owned()),
+                };
+                written.as_deref().and_then(Exact::parse).ok_or_else(|| {
                     format!("{name} must be a number such as 1234.50, without signs or thousands separators (--decimal-comma reads 1.234,50)")
                 })
             })
@@ -267,6 +267,27 @@ impl Columns {
             id,
         })
     }
+}
+
+/// `1.234,50` as `1234.50`; nothing where dots do not divide groups of three, or stand behind the comma.
+fn without_groups(text: &str) -> Option<String> {
+    let (whole, fraction) = text.split_once(',').unwrap_or((text, ""));
+    let mut groups = whole.split('.');
+    let first = groups.next().unwrap_or_default();
+    let is_grouped = !whole.contains('.') || (1..=3).contains(&first.len());
+    let are_threes = groups.all(|group| group.len() == 3);
+    if !is_grouped
+        || !are_threes
+        || fraction.contains(['.', ','])
+        || (text.contains(',') && fraction.is_empty())
+    {
+        return None;
+    }
+    let whole = whole.replace('.', "");
+    Some(match fraction {
+        "" => whole,
+        fraction => format!("{whole}.{fraction}"),
+    })
 }
 
 /// `2026-11-25`, or `20261125` as Google writes it; nothing else, since 03/04 is a day in two calendars.

@@ -129,7 +129,8 @@ pub struct DestinationResult {
     pub reported_at: Option<DateTime<Utc>>,
     /// What was accepted or sent of the events of the platform's day, in its own time zone.
     pub arrived_in_reported_day: Option<u64>,
-    /// `accepted + sent - expected`, and where the platform reports all it took `+ reported - arrived_in_reported_day`.
+    /// `accepted + sent - expected`, and where the platform reports all it took `reported - arrived_in_reported_day`: the sum where both
+    /// are too few or both too many, else the larger of the two, for they do not make up for each other.
     pub difference: Exact,
     /// Whether that is within the tolerance.
     pub is_within: bool,

@@ -27,7 +27,7 @@ const ENTRY: &str = "[[reconcile]]
 name = \"orders\"
 event = \"order_paid\"
 query = \"select id as business_id, paid_at as occurred_at, total as value, 'EUR' as currency from shop.orders where paid_at >= $1 and paid_at < $2\"
-days = 3
+days = 4
 late_days = 1
 ";
 

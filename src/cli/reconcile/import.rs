@@ -1,6 +1,6 @@
 //! `reconcile import`: a platform's export.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -125,6 +125,24 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
         .with_context(|| format!("{path} cannot be read as UTF-8 text"))?;
     let now = Utc::now();
     let reports = parse(&text, &form, now).with_context(|| path.to_string())?;
+    let known: BTreeSet<&str> = config
+        .reconcile
+        .iter()
+        .map(|one| one.event.as_str())
+        .collect();
+    let unknown: BTreeSet<&str> = reports
+        .iter()
+        .map(|report| report.event_name.as_str())
+        .filter(|name| !known.contains(name))
+        .collect();
+    if !unknown.is_empty() {
+        let names = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(usage(&format!(
+            "no [[reconcile]] compares the event {}; there are {}. Fix: --event-names \"the platform's name=ours\", or --event NAME for all lines",
+            names(unknown),
+            names(known)
+        )));
+    }
     let changed = match args.dry_run {
         true => None,
         false => Some(block_on(async {

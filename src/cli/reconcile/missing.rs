@@ -5,9 +5,10 @@ use chrono::NaiveDate;
 use serde_json::json;
 
 use super::super::{ConfigFile, block_on, by_hand, output, usage};
-use super::{computed, entries};
+use super::{Differs, computed, entries};
 use crate::reconcile::backfill::{self, Done, Forgotten};
 use crate::reconcile::compare::GAPS_MAX;
+use crate::reconcile::exact::Exact;
 use crate::reconcile::result::{DayResult, Gap};
 use crate::reconcile::source::Source;
 
@@ -17,7 +18,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "NAME")]
     entry: String,
     /// The day, in the entry's time zone.
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = by_hand::day)]
     day: NaiveDate,
     /// Only what is missing at this destination, not what is missing in the outbox itself.
     #[arg(long, value_name = "NAME", conflicts_with = "backfill")]
@@ -84,24 +85,55 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
 }
 
 fn list(args: &Args, mut day: DayResult) -> anyhow::Result<()> {
-    if args.destination.is_some() {
+    if let Some(wanted) = &args.destination {
+        let mut there = day.destinations.iter().map(|one| one.destination.as_str());
+        if !there.any(|name| name == wanted) {
+            let names: Vec<&str> = day
+                .destinations
+                .iter()
+                .map(|one| one.destination.as_str())
+                .collect();
+            return Err(usage(&format!(
+                "the entry is not compared at a destination of that name; there are {}",
+                names.join(", ")
+            )));
+        }
         day.gaps.retain(|gap| gap.destination == args.destination);
     }
+    let is_finding = day.is_finding();
     match args.json {
         true => output::print_json(&json!({
             "entry": day.entry, "day": day.day, "time_zone": day.time_zone, "is_closed": day.is_closed,
             "gaps": day.gaps, "left_out": day.gaps_left_out,
-        })),
-        false => output::print(&readable(&day)),
+        }))?,
+        false => output::print(&readable(&day))?,
+    }
+    match is_finding {
+        true => Err(Differs(1).into()),
+        false => Ok(()),
     }
 }
 
 fn readable(day: &DayResult) -> String {
     if day.gaps.is_empty() {
-        return format!(
-            "nothing is missing, extra or different on {} ({})",
+        let said = format!(
+            "no id is missing, extra or different on {} ({})",
             day.day, day.time_zone
         );
+        let apart = day
+            .destinations
+            .iter()
+            .filter(|one| one.difference != Exact::ZERO);
+        let numbers: Vec<String> = apart
+            .map(|one| format!("{} by {}", one.destination, one.difference))
+            .collect();
+        return match numbers.as_slice() {
+            [] => said,
+            numbers => format!(
+                "{said}, and yet the numbers differ: {}. Fix: conversion-outbox reconcile report shows what the platform counted; it names no ids",
+                numbers.join(", ")
+            ),
+        };
     }
     let head = ["where", "business id", "event id", "why", "details"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];

@@ -92,7 +92,11 @@ async fn computed(
     let (first, last) = with.span().await?;
     let (first, last) = (from.unwrap_or(first), to.unwrap_or(last));
     if first > last {
-        return Err(usage("the first day must not be after the last"));
+        return Err(usage(match (from, to) {
+            (None, _) => "--to is before the days that are looked at: add --from",
+            (_, None) => "--from is after the days that are looked at: add --to",
+            _ => "the first day must not be after the last",
+        }));
     }
     let mut found = Vec::new();
     let mut days = by_hand::told(Days::begin(with, first, last).await)?;

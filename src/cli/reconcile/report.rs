@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::super::{ConfigFile, block_on, by_hand, output};
 use super::{Differs, computed, entries};
+use crate::digest::field;
 use crate::reconcile::result::{Amounts, DayResult, DestinationResult};
 
 #[derive(Debug, clap::Args)]
@@ -13,10 +14,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
     /// First day, in the entry's time zone; as many days as the entry looks at, unless said.
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = by_hand::day)]
     from: Option<NaiveDate>,
     /// Last day; today, unless said.
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = by_hand::day)]
     to: Option<NaiveDate>,
     /// Print `{"days": [...], "findings"}`: of each day what the tables reconciliation_day, reconciliation_destination and
     /// reconciliation_gap hold under the same names, with `destinations` and `gaps`. Amounts and shared counts are texts.
@@ -197,11 +198,11 @@ fn csv(days: &[DayResult]) -> String {
                 cell => cell,
             });
             let values = [amounts(&day.source_value), amounts(&day.outbox_value)];
-            // No cell of ours holds a comma, a quote or a line feed.
-            let cells: Vec<&str> = head
+            let cells: Vec<String> = head
                 .into_iter()
                 .chain(row)
                 .chain(values.iter().map(String::as_str))
+                .map(field)
                 .collect();
             text.push_str(&cells.join(","));
             text.push('\n');

@@ -9,7 +9,7 @@ use super::super::frame::{Page, Sheet};
 use super::super::html::{Markup, address, choice, count, counted, html, name, time, wide};
 use super::super::params::Params;
 use super::super::trouble::Trouble;
-use super::{amounts, calmed, heat, parse_day, signed, standing};
+use super::{amounts, calmed, counted_how, heat, parse_day, signed, standing};
 use crate::reconcile::result::{DayResult, DestinationResult, Gap};
 use crate::reconcile::stored::{self, At};
 use crate::reconcile::why::Why;
@@ -69,7 +69,7 @@ fn body(day: &DayResult, gaps: &[Gap], chosen: Option<&str>) -> Markup {
         @if !day.destinations.is_empty() { (destinations(day)) }
         h2 { "Ids that differ" }
         (filter(day, chosen))
-        (list(day, gaps))
+        (list(day, gaps, chosen))
         (what_to_do(day, gaps))
         p { a href=(Page::Reconciliation.path()) { "All days" } }
     }
@@ -154,7 +154,7 @@ fn destination(one: &DestinationResult, tolerance: u32) -> Markup {
                     None => "–",
                     Some(reported) => {
                         (reported.to_string())
-                        @if one.reported_counts.as_deref() == Some("attributed") { span.delta.soft { "attributed only" } }
+                        @if !counted_how(one).is_empty() { span.delta.soft { (counted_how(one).trim()) } }
                         @if let Some(value) = one.reported_value { span.delta.soft { (value.to_string()) " " (one.reported_currency.as_deref().unwrap_or_default()) } }
                         @if let Some(zone) = &one.reported_time_zone { span.delta.soft { "day of " (zone) } }
                         @if let Some(source) = &one.reported_source { span.delta.soft { "by " (source) } }
@@ -197,9 +197,11 @@ fn filter(day: &DayResult, chosen: Option<&str>) -> Markup {
     }
 }
 
-fn list(day: &DayResult, gaps: &[Gap]) -> Markup {
+fn list(day: &DayResult, gaps: &[Gap], chosen: Option<&str>) -> Markup {
     html! {
-        @if gaps.is_empty() {
+        @if gaps.is_empty() && is_forgotten(day, chosen) {
+            p { "The list of ids was removed after its time; the counts stay. The command below compares anew." }
+        } @else if gaps.is_empty() {
             p { "None here." }
         } @else {
             (wide("Ids that differ", &html! {
@@ -227,20 +229,29 @@ fn list(day: &DayResult, gaps: &[Gap]) -> Markup {
                 }
             }))
             @if gaps.len() as i64 == LISTED || day.gaps_left_out > 0 {
-                p.soft { "There are more: the command below lists what is kept of them." }
+                p.soft { "There may be more: " code { (command(day)) } " compares anew and lists up to a thousand for each place." }
             }
         }
     }
 }
 
-fn what_to_do(day: &DayResult, gaps: &[Gap]) -> Markup {
-    let is_forgotten = |gap: &Gap| gap.destination.is_none() && gap.why == Why::NoRow;
-    let command = format!(
+/// Whether there must have been ids, whose list was removed.
+fn is_forgotten(day: &DayResult, chosen: Option<&str>) -> bool {
+    let apart = day.missing + day.extra + day.value_differs;
+    apart > 0 && chosen.is_none_or(|chosen| chosen == OUTBOX)
+}
+
+fn command(day: &DayResult) -> String {
+    format!(
         "conversion-outbox reconcile missing --entry {} --day {}",
         day.entry, day.day
-    );
+    )
+}
+
+fn what_to_do(day: &DayResult, gaps: &[Gap]) -> Markup {
+    let command = command(day);
     html! {
-        @if gaps.iter().any(is_forgotten) {
+        @if day.missing > 0 {
             div.notice.warn {
                 p { "For rows without an event, this prints the SQL that writes them; no consent is invented, and " code { "--insert" } " writes them at once:" }
                 p { code { (command) " --backfill" } }

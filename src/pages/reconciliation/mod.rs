@@ -92,7 +92,7 @@ fn how_to_begin() -> Markup {
             div.wide role="region" aria-label="An example" tabindex="0" {
                 pre { code {
                     "[[reconcile]]\nname = \"orders\"\nevent = \"order_paid\"\n"
-                    "query = \"select order_no, paid_at, total, currency from orders where paid_at >= $1 and paid_at < $2\"\n"
+                    "query = \"select order_no as business_id, paid_at as occurred_at, total as value, currency from orders where paid_at >= $1 and paid_at < $2\"\n"
                     "time_zone = \"Europe/Berlin\""
                 } }
             }
@@ -204,9 +204,19 @@ fn cell(one: &DestinationResult, tolerance: u32, link: &str) -> Markup {
                 span.delta { (signed(one.difference)) @if one.is_closed && !one.is_within { " " span aria-hidden="true" { "▲" } } }
             }
             @if let Some(reported) = one.reported {
-                span.delta.soft { "reports " (reported.to_string()) @if one.reported_counts.as_deref() == Some("attributed") { " attributed" } }
+                span.delta.soft { "reports " (reported.to_string()) (counted_how(one)) }
             }
         }
+    }
+}
+
+/// What makes a platform's number another one than ours; nothing where it counts all that it took.
+pub(super) fn counted_how(one: &DestinationResult) -> &'static str {
+    match one.reported_counts.as_deref() {
+        Some("attributed") => " attributed",
+        Some("shared") => " of several events",
+        Some("incomplete") => " in part",
+        _ => "",
     }
 }
 

@@ -76,6 +76,7 @@ fn meta(report: Option<Report>) -> Place {
         name: "meta".to_owned(),
         platform: "meta".to_owned(),
         delay: TimeDelta::days(1),
+        is_asked: report.is_some(),
         report,
     }
 }
@@ -272,6 +273,61 @@ fn the_platform_s_day_is_compared_with_what_arrived_on_that_day() {
         at(24 + 48),
         "late_days end last"
     );
+}
+
+#[test]
+fn what_is_lost_is_not_made_up_for_by_what_the_platform_counted_of_its_own() {
+    let source = [row("a", 1, 100), row("b", 2, 100)];
+    let lost = [
+        event("a", 1, 100, State::Expired),
+        event("b", 2, 100, State::Rejected),
+    ];
+    let told = |count| Report {
+        ids: None,
+        ..report(count, &[])
+    };
+    let at_meta = |outbox: &[OutboxRow], count| {
+        let day = compared(&source, outbox, meta(Some(told(count))), 200);
+        let one = &day.destinations[0];
+        (one.difference.to_string(), one.is_within, day.is_finding())
+    };
+    assert_eq!(at_meta(&lost, 2), ("-2".into(), false, true));
+    assert_eq!(at_meta(&lost, 5), ("5".into(), false, true));
+    // Of one kind they add up: one did not arrive, and of the other the platform knows nothing.
+    let half = [
+        event("a", 1, 100, State::Accepted),
+        event("b", 2, 100, State::Rejected),
+    ];
+    assert_eq!(at_meta(&half, 0), ("-2".into(), false, true));
+}
+
+#[test]
+fn a_number_told_too_early_or_never_closes_no_day() {
+    let source = [row("a", 1, 100)];
+    let accepted = [event("a", 1, 100, State::Accepted)];
+    let early = Report {
+        fetched_at: at(47),
+        ids: None,
+        ..report(1, &[])
+    };
+    let day = compared(&source, &accepted, meta(Some(early.clone())), 500);
+    assert!(
+        !day.is_closed && day.open_because[0].contains("told before they were final"),
+        "{:?}",
+        day.open_because
+    );
+    let silent = Place {
+        report: None,
+        is_asked: true,
+        ..meta(None)
+    };
+    let day = compared(&source, &accepted, silent, 500);
+    assert_eq!(day.open_because, ["meta: its numbers were not told yet"]);
+    let said_again = Report {
+        fetched_at: at(48),
+        ..early
+    };
+    assert!(compared(&source, &accepted, meta(Some(said_again)), 500).is_closed);
 }
 
 #[test]

@@ -93,6 +93,44 @@ fn an_export_of_another_shape() {
 }
 
 #[test]
+fn numbers_with_a_comma_are_read_strictly() {
+    let form = Form {
+        decimal_comma: true,
+        ..form()
+    };
+    let value = |written: &str| {
+        let text = format!(
+            "day;event_name;conversions;value;currency\n2026-11-24;order_paid;1;{written};EUR\n"
+        );
+        read(&text, &form)
+    };
+    for (written, is_read) in [
+        ("1.234,50", "1234.50"),
+        ("12,5", "12.50"),
+        ("1234", "1234"),
+        ("1.234.567", "1234567"),
+    ] {
+        assert_eq!(
+            value(written),
+            Ok(vec![format!("2026-11-24 order_paid 1 {is_read} EUR")]),
+            "{written}"
+        );
+    }
+    for written in [
+        "12.5",
+        "1.234.5,00",
+        "1,2,3",
+        "1,234.50",
+        ".5",
+        "1234.567",
+        "5,",
+        "1..234",
+    ] {
+        assert!(value(written).is_err(), "{written}");
+    }
+}
+
+#[test]
 fn lines_of_ids() {
     let text =
         "day,id,value,currency\n2026-11-24,o-1,1,EUR\n2026-11-24,o-2,2,EUR\n2026-11-24,o-1,1,EUR\n";

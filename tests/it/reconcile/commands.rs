@@ -84,7 +84,7 @@ async fn a_forgotten_event_is_found_written_and_found_no_more() {
     assert!(csv.out.contains("orders,order_paid,Europe/Berlin,2024-10-27,differs,6,0,6,0,0,0,meta,6,0,0,0,0,,-6,75 EUR,nothing"), "{}", csv.out);
 
     let day = ["missing", "--entry", "orders", "--day", "2024-10-27"];
-    let gaps = office.json(0, &day);
+    let gaps = office.json(3, &day);
     let listed: Vec<&str> = gaps["gaps"]
         .as_array()
         .expect("a list")

@@ -182,3 +182,59 @@ impl ParseExact for str {
         conversion_outbox::reconcile::exact::Exact::parse(self).expect("a number")
     }
 }
+
+#[tokio::test]
+async fn a_number_said_again_is_a_later_word_and_no_change() {
+    let shop = Shop::open("").await;
+    shop.both("one", "2024-10-10 12:00+00", "accepted").await;
+    let said = |at: &str, conversions: &str, source| NewReport {
+        destination: "meta".to_owned(),
+        event_name: "order_paid".to_owned(),
+        day: date(DAY),
+        time_zone: "UTC".to_owned(),
+        source,
+        conversions: conversions.parse_exact(),
+        value: None,
+        currency: None,
+        ids: None,
+        details: json!({ "counts": "received" }),
+        fetched_at: time(at),
+    };
+    let database = &shop.database;
+    let store = async |report| platform::store(database, &[report]).await.expect("stored");
+    assert_eq!(store(said("2024-10-11T00:00:00Z", "1", "api")).await, 1);
+    let day = shop.day(DAY).await;
+    stored::store(database, &day).await.expect("stored");
+    assert_eq!(
+        store(said("2024-10-20T00:00:00Z", "1", "api")).await,
+        0,
+        "the same number"
+    );
+    let later = shop.day(DAY).await;
+    assert_eq!(
+        later
+            .destinations
+            .iter()
+            .find(|one| one.destination == "meta")
+            .expect("compared")
+            .reported_at,
+        Some(time("2024-10-20T00:00:00Z"))
+    );
+    assert!(
+        !stored::store(database, &later).await.expect("stored"),
+        "nothing but the time of the word is different"
+    );
+    // A file that is taken later is the later word, and so is an answer after it.
+    assert_eq!(store(said("2024-10-21T00:00:00Z", "5", "csv")).await, 1);
+    assert_eq!(store(said("2024-10-22T00:00:00Z", "1", "api")).await, 0);
+    let last = shop.day(DAY).await;
+    let meta = last
+        .destinations
+        .iter()
+        .find(|one| one.destination == "meta")
+        .expect("compared");
+    assert_eq!(
+        (meta.reported, meta.reported_source.as_deref()),
+        (Some("1".parse_exact()), Some("api"))
+    );
+}
