@@ -14,7 +14,7 @@ declare -A RELEASES=([14]=14.23.0-beta.17 [15]=15.18.0-beta.17 [16]=16.14.0-beta
 
 # What asks something of the server: schema, statements, plans, locks, roles, replication, failures; and whole lives of events.
 TESTS=(catalog:: claim:: desk:: door:: insert:: late:: migrate:: plan:: privacy:: race:: repeat:: reversal:: roles:: settle::
-  warnings:: worker::delivered:: worker::host_database:: database_reality::failover::
+  tallies:: pages:: reconcile:: digest:: agreement:: backlog:: warnings:: worker::delivered:: worker::host_database:: database_reality::failover::
   database_reality::hanging::the_application)
 
 case "$(uname -s)-$(uname -m)" in

@@ -57,12 +57,13 @@ function keepFresh(main, pause) {
 
   // The focus stays on the link it was on, wherever that is now.
   function keepPlace(change) {
-    const at = main.contains(document.activeElement) ? document.activeElement : null;
-    const href = at?.getAttribute("href");
+    const at = main.contains(document.activeElement) && document.activeElement !== main ? document.activeElement : null;
+    const href = at?.getAttribute("href") ?? null;
     change();
-    if (at && href && at.getAttribute("href") !== href) {
-      main.querySelector(`a[href="${CSS.escape(href)}"]`)?.focus({ preventScroll: true });
-    }
+    if (!at || (at.isConnected && at.getAttribute("href") === href)) return;
+    const same = href && main.querySelector(`a[href="${CSS.escape(href)}"]`);
+    // What is gone leaves its reader at the content, not at the top of everything.
+    (same || main).focus({ preventScroll: true });
   }
 }
 

@@ -135,9 +135,13 @@ async function staysFresh(page) {
   await tab.goto(SITE + page.path);
   if ((await tab.locator("main[data-refresh]").count()) === 0) return context.close();
   const made = () => tab.locator(".made time").getAttribute("datetime");
-  const last = tab.locator("main :is(a, summary, [tabindex='0'])").last();
+  const last = tab.locator("main :is(a, summary, [tabindex='0']):visible").last();
   if ((await last.count()) > 0) await last.focus();
-  const place = () => tab.evaluate(() => [scrollY, document.activeElement.outerHTML]);
+  // Numbers in it may change, it itself may not.
+  const place = () => tab.evaluate(() => {
+    const at = document.activeElement;
+    return [scrollY, [at.tagName, at.getAttribute("href"), at.getAttribute("aria-label")].join(" ")];
+  });
   const [before, madeBefore] = [await place(), await made()];
   // The time of the page has seconds.
   execFileSync("psql", ["-qX", process.env.DATABASE_URL, "-c", "select pg_sleep(1.1)"], { stdio: "ignore" });
