@@ -17,6 +17,9 @@ use crate::config::reconcile::ReconcileConfig;
 /// Gaps that are listed at the outbox, and at each destination; more are only counted.
 pub const GAPS_MAX: usize = 1000;
 
+/// The place of a day that is none of the three.
+const FAR: usize = 3;
+
 /// Everything that is known of one day and of the days beside it.
 #[derive(Clone, Debug)]
 pub struct Known<'a> {
@@ -24,6 +27,8 @@ pub struct Known<'a> {
     pub days: [Day; 3],
     /// Rows of those days.
     pub source: [&'a [SourceRow]; 3],
+    /// Rows of other days that events of those days, or the others, may belong to.
+    pub far: &'a [SourceRow],
     /// Events of those days, and others that ids of the day led to. None twice.
     pub outbox: Vec<&'a OutboxRow>,
     /// Destinations, by name, with what they report.
@@ -50,7 +55,9 @@ pub struct Place {
 /// Compares the middle one of three days.
 pub fn compare(entry: &ReconcileConfig, known: &Known<'_>) -> DayResult {
     let day = known.days[1];
-    let (source, duplicates) = without_repeats(&known.source);
+    let (mut source, duplicates) = without_repeats(&known.source);
+    // They take their own events; what is theirs is told on their day.
+    source.extend(known.far.iter().map(|row| (FAR, row)));
     let rows: Vec<&SourceRow> = source.iter().map(|(_, row)| *row).collect();
     let pairs = pair(&rows, &known.outbox, &known.days);
     let mut taken = HashSet::new();

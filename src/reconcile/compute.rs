@@ -3,9 +3,9 @@
 //! Three days are in memory at once, since a row may belong to an event of the day beside it. The source is read before the
 //! outbox: whatever the source shows had its event written in the same transaction, so no event is missed for being newer.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use chrono::{DateTime, Days as Count, NaiveDate, Utc};
+use chrono::{DateTime, Days as Count, NaiveDate, TimeDelta, Utc};
 
 use super::ReconcileError;
 use super::compare::{Known, Place, compare};
@@ -47,6 +47,9 @@ impl<'a> With<'a> {
         self.destinations.iter().filter(wanted).collect()
     }
 }
+
+/// Ids that are looked for at once in the application's own tables.
+const IDS_MAX: usize = 10_000;
 
 /// The days of one entry, computed one by one.
 #[derive(Debug)]
@@ -97,7 +100,8 @@ impl<'a> Days<'a> {
         }
         self.read_next().await?;
         let more = self.looked_up().await?;
-        let result = self.compared(&more);
+        let far = self.rows_elsewhere(&more).await?;
+        let result = self.compared(&more, &far);
         self.read.pop_front();
         Ok(Some(result))
     }
@@ -146,7 +150,41 @@ impl<'a> Days<'a> {
         Ok(more)
     }
 
-    fn compared(&self, more: &[OutboxRow]) -> DayResult {
+    /// Rows of other days that events may belong to for which these days have no row: events that were looked up, and events of
+    /// the day that would be extra. As far as the entry looks, before and after.
+    async fn rows_elsewhere(&self, more: &[OutboxRow]) -> Result<Vec<SourceRow>, ReconcileError> {
+        let mut rows: HashMap<&str, usize> = HashMap::new();
+        for row in self.read.iter().flat_map(|one| &one.source) {
+            let key = row.event_id.as_ref().unwrap_or(&row.business_id);
+            *rows.entry(key.as_str()).or_default() += 1;
+        }
+        let mut events: HashMap<&str, usize> = HashMap::new();
+        for event in self.read.iter().flat_map(|one| &one.outbox) {
+            *events.entry(event.business_id.as_str()).or_default() += 1;
+        }
+        let today = &self.read[1];
+        let rows_of = |id: &str| rows.get(id).copied().unwrap_or(0);
+        let may_be_extra = |event: &&OutboxRow| {
+            let known = rows_of(&event.business_id) + rows_of(&event.event_id);
+            known < events.get(event.business_id.as_str()).copied().unwrap_or(0)
+        };
+        let strangers = today.outbox.iter().filter(may_be_extra).chain(more);
+        let ids: HashSet<&str> = strangers
+            .flat_map(|event| [event.business_id.as_str(), event.event_id.as_str()])
+            .collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<&str> = ids.into_iter().take(IDS_MAX).collect();
+        let far = TimeDelta::days(self.with.entry.days.into());
+        let (first, last) = (today.day.begins_at - far, today.day.ends_at + far);
+        let mut found = self.with.source.rows_of(first, last, &ids).await?;
+        let read = self.read[0].day.begins_at..self.read[2].day.ends_at;
+        found.retain(|row| !read.contains(&row.occurred_at));
+        Ok(found)
+    }
+
+    fn compared(&self, more: &[OutboxRow], far: &[SourceRow]) -> DayResult {
         let [before, today, after] = [0, 1, 2].map(|at| &self.read[at]);
         let date = today.day.date;
         let place = |one: &&DestinationConfig| Place {
@@ -168,6 +206,7 @@ impl<'a> Days<'a> {
         let known = Known {
             days: [before.day, today.day, after.day],
             source: [&before.source, &today.source, &after.source],
+            far,
             outbox,
             destinations: self.with.places().iter().map(place).collect(),
             now: self.with.now,

@@ -7,6 +7,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
+use chrono::{DateTime, Utc};
+
 use super::day::Day;
 use super::outbox::OutboxRow;
 use super::source::SourceRow;
@@ -21,7 +23,11 @@ pub(super) fn pair(
         .iter()
         .filter_map(|row| row.event_id.as_deref())
         .collect();
-    let day_of = |at| days.iter().position(|day| day.holds(at));
+    // Days that were not read are told apart by the calendar alone: near enough to find one's own there.
+    let day_of = |at: DateTime<Utc>| match days.iter().position(|day| day.holds(at)) {
+        Some(place) => (Some(place), None),
+        None => (None, Some(at.date_naive())),
+    };
     // No event id is mistaken for a business id.
     let source_key = |row: &SourceRow| match &row.event_id {
         Some(id) => (true, id.clone()),
@@ -40,21 +46,21 @@ pub(super) fn pair(
         |at| {
             Some((
                 source_key(source[at]),
-                day_of(source[at].occurred_at)?,
+                day_of(source[at].occurred_at),
                 source[at].money.clone(),
             ))
         },
         |at| {
             Some((
                 outbox_key(outbox[at]),
-                day_of(outbox[at].occurred_at)?,
+                day_of(outbox[at].occurred_at),
                 outbox[at].money.clone(),
             ))
         },
     );
     pairs.round(
-        |at| Some((source_key(source[at]), day_of(source[at].occurred_at)?)),
-        |at| Some((outbox_key(outbox[at]), day_of(outbox[at].occurred_at)?)),
+        |at| Some((source_key(source[at]), day_of(source[at].occurred_at))),
+        |at| Some((outbox_key(outbox[at]), day_of(outbox[at].occurred_at))),
     );
     pairs.round(
         |at| Some((source_key(source[at]), source[at].money.clone())),

@@ -148,6 +148,25 @@ impl Source {
         ends_at: DateTime<Utc>,
         whole: bool,
     ) -> Result<Vec<SourceRow>, SourceError> {
+        self.asked([begins_at, ends_at], whole, None).await
+    }
+
+    /// Of a span of time, the rows that have one of these business or event ids.
+    pub async fn rows_of(
+        &self,
+        begins_at: DateTime<Utc>,
+        ends_at: DateTime<Utc>,
+        ids: &[&str],
+    ) -> Result<Vec<SourceRow>, SourceError> {
+        self.asked([begins_at, ends_at], false, Some(ids)).await
+    }
+
+    async fn asked(
+        &self,
+        span: [DateTime<Utc>; 2],
+        whole: bool,
+        ids: Option<&[&str]>,
+    ) -> Result<Vec<SourceRow>, SourceError> {
         let mut client = self
             .database
             .client()
@@ -158,7 +177,7 @@ impl Source {
             let transaction = transaction.await.map_err(|error| self.failed(error))?;
             let limited = transaction.batch_execute(&self.limits).await;
             limited.map_err(|error| self.failed(error))?;
-            self.read(&transaction, [begins_at, ends_at], whole).await
+            self.read(&transaction, span, whole, ids).await
         };
         match tokio::time::timeout(self.patience, reading).await {
             Ok(rows) => rows,
@@ -175,6 +194,7 @@ impl Source {
         transaction: &Transaction<'_>,
         span: [DateTime<Utc>; 2],
         whole: bool,
+        ids: Option<&[&str]>,
     ) -> Result<Vec<SourceRow>, SourceError> {
         let query = &self.query;
         let params: [(&(dyn ToSql + Sync), Type); 2] =
@@ -223,11 +243,20 @@ impl Source {
             false => "null::text",
         };
         let rest = if whole { "to_jsonb(s)" } else { "null::jsonb" };
+        // Without ids there is nothing to choose by, and no third parameter.
+        let of = match ids {
+            None => String::new(),
+            Some(_) => format!(" where s.business_id::text = any ($3) or {event_id} = any ($3)"),
+        };
         let rows = format!(
             "select s.business_id::text as business_id, s.occurred_at, s.value::text as value, s.currency::text as currency, \
-             {event_id} as event_id, {rest} as whole from (\n{query}\n) s limit {}",
+             {event_id} as event_id, {rest} as whole from (\n{query}\n) s{of} limit {}",
             u64::from(self.rows_max) + 1
         );
+        let mut params = params.to_vec();
+        if let Some(ids) = &ids {
+            params.push((ids, Type::TEXT_ARRAY));
+        }
         let rows = transaction.query_typed(&rows, &params).await;
         let rows = rows.map_err(|error| self.failed(error))?;
         if rows.len() > self.rows_max as usize {

@@ -107,6 +107,7 @@ fn compared(source: &[SourceRow], outbox: &[OutboxRow], place: Place, now: i64) 
     let known = Known {
         days: days(),
         source: [&before, &today, &after],
+        far: &[],
         outbox: outbox.iter().collect(),
         destinations: vec![place],
         now: at(now),

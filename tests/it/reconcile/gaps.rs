@@ -178,6 +178,50 @@ async fn refunds_are_an_entry_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_event_of_a_later_row_hides_no_forgotten_one() {
+    let shop = Shop::open("time_zone = \"UTC\"").await;
+    // Two instalments of one order; the application forgot the first.
+    shop.sells("twice", "2024-10-10 12:00+00", "10.00").await;
+    shop.both("twice", "2024-10-18 12:00+00", "accepted").await;
+    for (day, expected) in [
+        ("2024-10-10", vec!["outbox fewer_rows twice"]),
+        ("2024-10-18", vec![]),
+    ] {
+        let day = shop.day(day).await;
+        assert_eq!(listed(&day), expected, "{}", day.day);
+        assert_eq!(day.missing, expected.len() as u64);
+        let arrived: u64 = day.destinations.iter().map(|one| one.arrived()).sum();
+        assert_eq!(
+            arrived,
+            2 - 2 * expected.len() as u64,
+            "it is counted on its own day alone"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_late_event_is_extra_nowhere() {
+    let shop = Shop::open("time_zone = \"UTC\"").await;
+    shop.sells("late", "2024-10-11 12:00+00", "10.00").await;
+    shop.tells("late", "2024-10-16 12:00+00", "10.00", "accepted")
+        .await;
+    let own = shop.day("2024-10-11").await;
+    assert_eq!((own.missing, own.other_day, own.extra), (0, 1, 0));
+    let later = shop.day("2024-10-16").await;
+    assert_eq!(
+        (later.outbox_rows, later.extra, later.is_outbox_within()),
+        (1, 0, true),
+        "{:?}",
+        listed(&later)
+    );
+    // What no row anywhere belongs to is extra all the same.
+    shop.tells("stranger", "2024-10-16 13:00+00", "10.00", "accepted")
+        .await;
+    let later = shop.day("2024-10-16").await;
+    assert_eq!(listed(&later), ["outbox not_in_source stranger"]);
+}
+
+#[tokio::test]
 async fn platforms_are_held_against_what_arrived_on_their_own_day() {
     let shop = Shop::open("time_zone = \"UTC\"").await;
     for (id, at) in [
