@@ -3,14 +3,18 @@
 //! Consent is never made up. It is what the entry's query returns as `consent`; where it returns none, all four signals are
 //! `unspecified`, with which nothing leaves unless a destination is configured to take `unspecified` for `granted`.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio_postgres::types::{ToSql, Type};
 
+use super::exact::Exact;
 use super::result::{DayResult, Gap};
 use super::source::SourceRow;
 use super::why::Why;
+use crate::consent::Consent;
 use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
 
@@ -68,32 +72,87 @@ fn unspecified() -> Value {
     })
 }
 
-/// The rows of a day that no event belongs to at all, and how many of them no event can be made of.
+/// A row that no event can be made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// Its business id.
+    pub business_id: String,
+    /// What it breaks, and what helps.
+    pub rule: &'static str,
+}
+
+/// The rows of a day that no event belongs to at all, and those of them that no event can be made of. `day` lists every gap.
 ///
 /// Where the outbox has fewer events of an id than the source has rows, only the query's own `event_id` tells which is missing.
-pub fn forgotten(day: &DayResult, rows: &[SourceRow]) -> (Vec<Forgotten>, u64) {
-    let is_forgotten = |gap: &&Gap| match gap.why {
-        Why::NoRow => true,
-        Why::FewerRows => gap.event_id.is_some(),
-        _ => false,
-    };
-    let gaps: Vec<&Gap> = day.gaps.iter().filter(is_forgotten).collect();
-    let row_of = |gap: &Gap| {
-        rows.iter().find(|row| {
-            row.business_id == gap.business_id
-                && row.event_id == gap.event_id
-                && Some(row.occurred_at) == gap.occurred_at
-        })
-    };
-    let rows: Vec<&SourceRow> = gaps.into_iter().filter_map(row_of).collect();
-    let count = rows.len();
-    let events: Vec<Forgotten> = rows
-        .into_iter()
-        .filter(|row| is_id(&row.business_id) && row.event_id.as_deref().is_none_or(is_id))
-        .map(|row| event(&day.event_name, row))
-        .collect();
-    let refused = (count - events.len()) as u64;
+pub fn forgotten(day: &DayResult, rows: &[SourceRow]) -> (Vec<Forgotten>, Vec<Refused>) {
+    let is_forgotten =
+        |gap: &&Gap| gap.destination.is_none() && matches!(gap.why, Why::NoRow | Why::FewerRows);
+    let mut by_key: HashMap<_, VecDeque<&SourceRow>> = HashMap::new();
+    for row in rows {
+        let key = (
+            row.business_id.as_str(),
+            row.event_id.as_deref(),
+            row.occurred_at,
+        );
+        by_key.entry(key).or_default().push_back(row);
+    }
+    let (mut events, mut refused) = (Vec::new(), Vec::new());
+    let mut derived = HashSet::new();
+    for gap in day.gaps.iter().filter(is_forgotten) {
+        let Some(at) = gap.occurred_at else { continue };
+        let key = (gap.business_id.as_str(), gap.event_id.as_deref(), at);
+        let Some(row) = by_key.get_mut(&key).and_then(VecDeque::pop_front) else {
+            continue;
+        };
+        // The outbox would derive the same id for both, and take the second for a repeat of the first.
+        let is_again = row.event_id.is_none()
+            && (gap.why == Why::FewerRows || !derived.insert(row.business_id.as_str()));
+        let rule = match is_again {
+            true => Some(
+                "has no id of its own beside another of the same business id: let the query return event_id",
+            ),
+            false => broken(row),
+        };
+        match rule {
+            None => events.push(event(&day.event_name, row)),
+            Some(rule) => refused.push(Refused {
+                business_id: row.business_id.clone(),
+                rule,
+            }),
+        }
+    }
     (events, refused)
+}
+
+/// What the outbox would refuse, and with it everything that is written in the same transaction.
+fn broken(row: &SourceRow) -> Option<&'static str> {
+    let consent = row
+        .whole
+        .get("consent")
+        .filter(|consent| !consent.is_null());
+    let is_currency =
+        |code: &str| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_id(&row.business_id) || !row.event_id.as_deref().is_none_or(is_id) {
+        Some("has an id that no event may have: 1 to 128 printable characters")
+    } else if row
+        .money
+        .as_ref()
+        .is_some_and(|(amount, _)| *amount < Exact::ZERO)
+    {
+        Some(
+            "has an amount below nought: what takes back is an event of its own, with what it takes back",
+        )
+    } else if row
+        .money
+        .as_ref()
+        .is_some_and(|(_, currency)| !is_currency(currency))
+    {
+        Some("has a currency that is no code of three letters")
+    } else if consent.is_some_and(|consent| Consent::parse(consent).is_err()) {
+        Some("has a consent that is neither all four signals nor a decision")
+    } else {
+        None
+    }
 }
 
 /// As the outbox wants ids.

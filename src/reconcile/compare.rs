@@ -14,7 +14,7 @@ use super::source::SourceRow;
 use super::why::Why;
 use crate::config::reconcile::ReconcileConfig;
 
-/// Gaps that are listed at the outbox, and at each destination; more are only counted.
+/// Gaps that are kept of a day, at the outbox and at each destination.
 pub const GAPS_MAX: usize = 1000;
 
 /// The place of a day that is none of the three.
@@ -35,6 +35,8 @@ pub struct Known<'a> {
     pub destinations: Vec<Place>,
     /// What time it is.
     pub now: DateTime<Utc>,
+    /// How many gaps are listed at the outbox, and at each destination; more are only counted.
+    pub gaps_max: usize,
 }
 
 /// One destination.
@@ -117,7 +119,7 @@ pub fn compare(entry: &ReconcileConfig, known: &Known<'_>) -> DayResult {
             gaps.push(of_event(Why::NotInSource, event));
         }
     }
-    let mut left_out = bound(&mut gaps);
+    let mut left_out = bound(&mut gaps, known.gaps_max);
 
     let late = day.ends_at + TimeDelta::days(entry.late_days.into());
     let mut destinations = Vec::new();
@@ -232,7 +234,7 @@ impl At<'_> {
         for found in &mut gaps {
             found.destination = Some(name.clone());
         }
-        let left_out = bound(&mut gaps);
+        let left_out = bound(&mut gaps, self.known.gaps_max);
         let of = |why| states.get(&why).copied().unwrap_or(0);
         let ends_at = report.map_or(self.known.days[1].ends_at, |report| report.day.ends_at);
         let closes_at = self.late.max(ends_at + self.place.delay);
@@ -371,7 +373,7 @@ fn keys<'a>(outbox: &[&'a OutboxRow]) -> HashSet<&'a str> {
 }
 
 /// In the order of kinds and ids, and no more than are kept. Returns how many are left out.
-fn bound(gaps: &mut Vec<Gap>) -> u64 {
+fn bound(gaps: &mut Vec<Gap>, most: usize) -> u64 {
     gaps.sort_by(|one, other| {
         let key = |gap: &Gap| {
             (
@@ -383,8 +385,8 @@ fn bound(gaps: &mut Vec<Gap>) -> u64 {
         };
         key(one).cmp(&key(other))
     });
-    let left_out = gaps.len().saturating_sub(GAPS_MAX);
-    gaps.truncate(GAPS_MAX);
+    let left_out = gaps.len().saturating_sub(most);
+    gaps.truncate(most);
     left_out as u64
 }
 

@@ -31,6 +31,8 @@ pub struct With<'a> {
     pub source: &'a Source,
     /// What time it is.
     pub now: DateTime<Utc>,
+    /// How many gaps are listed, see [`Known::gaps_max`].
+    pub gaps_max: usize,
 }
 
 impl<'a> With<'a> {
@@ -210,6 +212,7 @@ impl<'a> Days<'a> {
             outbox,
             destinations: self.with.places().iter().map(place).collect(),
             now: self.with.now,
+            gaps_max: self.with.gaps_max,
         };
         compare(self.with.entry, &known)
     }

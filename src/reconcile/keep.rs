@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days as Count, NaiveDate, Utc};
 
+use super::compare::GAPS_MAX;
 use super::compute::{Days, With};
 use super::source::Source;
 use super::{ReconcileError, ask, stored};
@@ -81,6 +82,7 @@ async fn computed(
         database,
         source: &source,
         now,
+        gaps_max: GAPS_MAX,
     };
     let (first, last) = with.span().await?;
     let places = with.places();

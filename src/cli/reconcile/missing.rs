@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::{ConfigFile, block_on, by_hand, output, usage};
 use super::{Differs, computed, entries};
-use crate::reconcile::backfill::{self, Done, Forgotten};
+use crate::reconcile::backfill::{self, Done, Forgotten, Refused};
 use crate::reconcile::compare::GAPS_MAX;
 use crate::reconcile::exact::Exact;
 use crate::reconcile::result::{DayResult, Gap};
@@ -61,8 +61,10 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     let reason = by_hand::decided(args.yes, args.dry_run, args.reason.clone())?;
     let entry = entries(&config, Some(&args.entry))?[0];
     block_on(async {
-        let day = Some(args.day);
-        let days = computed(entry, &config, &database, day, day).await?;
+        // A backfill goes past what cannot be written, however much of that there is.
+        let gaps_max = if args.backfill { usize::MAX } else { GAPS_MAX };
+        let day = (Some(args.day), Some(args.day));
+        let days = computed(entry, &config, &database, day, gaps_max).await?;
         let day = days.into_iter().next().context("the day was computed")?;
         if !args.backfill {
             return list(args, day);
@@ -71,14 +73,14 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
         let rows = source.rows(day.begins_at, day.ends_at, true).await?;
         let (events, refused) = backfill::forgotten(&day, &rows);
         match (args.insert, reason) {
-            (false, _) => output::print(&printed(&day, &events, refused)),
-            (true, None) => told(args, &day, &events, refused, None),
+            (false, _) => output::print(&printed(&day, &events, &refused)),
+            (true, None) => told(args, &events, &refused, None),
             (true, Some(reason)) => {
                 let done = by_hand::told(backfill::insert(&database, &events, &reason).await).context(
                     "not all events were written; a batch is written whole or not at all. Fix: run what --backfill prints in psql, which says what \
                      is wrong with which, such as a consent that lacks a signal",
                 )?;
-                told(args, &day, &events, refused, Some(done))
+                told(args, &events, &refused, Some(done))
             }
         }
     })
@@ -179,35 +181,49 @@ fn row(gap: &Gap) -> Vec<String> {
     ]
 }
 
-/// Whether more is forgotten than is listed at once.
-fn has_more(day: &DayResult) -> bool {
-    day.missing > GAPS_MAX as u64
+/// Of the rows that no event can be made of, so many are named.
+const NAMED: usize = 20;
+
+fn named(refused: &[Refused]) -> Vec<String> {
+    let mut lines: Vec<String> = refused
+        .iter()
+        .take(NAMED)
+        .map(|one| {
+            format!(
+                "not written: {} {}",
+                one.business_id.escape_debug(),
+                one.rule
+            )
+        })
+        .collect();
+    if refused.len() > NAMED {
+        lines.push(format!("not written: {} more", refused.len() - NAMED));
+    }
+    lines
 }
 
-fn printed(day: &DayResult, events: &[Forgotten], refused: u64) -> String {
-    let mut text = match events.is_empty() {
-        true => format!(
+fn printed(day: &DayResult, events: &[Forgotten], refused: &[Refused]) -> String {
+    let mut text = match (events.is_empty(), refused.is_empty()) {
+        (true, true) => format!(
             "-- the application forgot nothing on {} ({})\n",
             day.day, day.time_zone
         ),
-        false => backfill::sql(day, events),
+        (true, false) => format!(
+            "-- nothing that can be written on {} ({})\n",
+            day.day, day.time_zone
+        ),
+        (false, _) => backfill::sql(day, events),
     };
-    if refused > 0 {
-        text.push_str(&format!(
-            "-- {refused} rows have an id that no event may have: 1 to 128 printable characters\n"
-        ));
-    }
-    if has_more(day) {
-        text.push_str("-- There are more than are listed at once: run this, and ask again.\n");
+    for line in named(refused) {
+        text.push_str(&format!("-- {line}\n"));
     }
     text
 }
 
 fn told(
     args: &Args,
-    day: &DayResult,
     events: &[Forgotten],
-    refused: u64,
+    refused: &[Refused],
     done: Option<Done>,
 ) -> anyhow::Result<()> {
     let Done {
@@ -218,23 +234,21 @@ fn told(
     } = done.unwrap_or_default();
     if args.json {
         return output::print_json(&json!({
-            "dry_run": done.is_none(), "events": events.len(), "refused": refused, "created": created,
+            "dry_run": done.is_none(), "events": events.len(), "refused": refused.len(), "created": created,
             "duplicates": duplicates, "conflicts": conflicts, "audit_no": audit_no,
         }));
     }
-    let more = match has_more(day) {
-        false => "",
-        true => "; there are more than are looked at at once: do it again",
-    };
+    let count = refused.len();
     let said = match (done, audit_no) {
         (None, _) => format!(
-            "{} events would be written, {refused} cannot be; nothing was changed: --yes --reason TEXT does it",
+            "{} events would be written, {count} cannot be; nothing was changed: --yes --reason TEXT does it",
             events.len()
         ),
-        (Some(_), None) => format!("nothing to write, {refused} cannot be"),
+        (Some(_), None) => format!("nothing to write, {count} cannot be"),
         (Some(_), Some(audit_no)) => format!(
-            "{created} events written, {duplicates} were there, {conflicts} were there with other content, {refused} cannot be; audit {audit_no}"
+            "{created} events written, {duplicates} were there, {conflicts} were there with other content, {count} cannot be; audit {audit_no}"
         ),
     };
-    output::print(&format!("{said}{more}"))
+    let lines = std::iter::once(said).chain(named(refused));
+    output::print(&lines.collect::<Vec<_>>().join("\n"))
 }

@@ -78,8 +78,8 @@ async fn computed(
     entry: &ReconcileConfig,
     config: &Config,
     database: &Database,
-    from: Option<NaiveDate>,
-    to: Option<NaiveDate>,
+    (from, to): (Option<NaiveDate>, Option<NaiveDate>),
+    gaps_max: usize,
 ) -> anyhow::Result<Vec<DayResult>> {
     let source = Source::open(entry, &config.database)?;
     let with = With {
@@ -88,6 +88,7 @@ async fn computed(
         database,
         source: &source,
         now: Utc::now(),
+        gaps_max,
     };
     let (first, last) = with.span().await?;
     let (first, last) = (from.unwrap_or(first), to.unwrap_or(last));

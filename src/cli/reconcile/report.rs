@@ -6,6 +6,7 @@ use serde_json::json;
 use super::super::{ConfigFile, block_on, by_hand, output};
 use super::{Differs, computed, entries};
 use crate::digest::field;
+use crate::reconcile::compare::GAPS_MAX;
 use crate::reconcile::result::{Amounts, DayResult, DestinationResult};
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     let days = block_on(async {
         let mut days = Vec::new();
         for entry in entries(&config, args.entry.as_deref())? {
-            days.extend(computed(entry, &config, &database, args.from, args.to).await?);
+            days.extend(computed(entry, &config, &database, (args.from, args.to), GAPS_MAX).await?);
         }
         anyhow::Ok(days)
     })?;

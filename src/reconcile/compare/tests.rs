@@ -108,6 +108,7 @@ fn compared(source: &[SourceRow], outbox: &[OutboxRow], place: Place, now: i64) 
         days: days(),
         source: [&before, &today, &after],
         far: &[],
+        gaps_max: super::GAPS_MAX,
         outbox: outbox.iter().collect(),
         destinations: vec![place],
         now: at(now),

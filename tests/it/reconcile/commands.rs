@@ -289,3 +289,59 @@ async fn doctor_says_whether_the_query_can_be_read() {
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
+
+#[tokio::test]
+async fn what_cannot_be_written_is_named_and_keeps_nothing_else_back() {
+    let office = Office::open().await;
+    office
+        .admin
+        .run(&format!(
+            "insert into shop.orders (id, paid_at, total, consent) values
+               ('good', '2024-10-27 10:00+01', 5, {GRANTED}),
+               ('instalments', '2024-10-27 11:00+01', 5, null), ('instalments', '2024-10-27 11:00+01', 7, null),
+               ('below', '2024-10-27 12:00+01', -5, null), ('odd', '2024-10-27 13:00+01', 5, '\"granted\"'),
+               ('half', '2024-10-27 14:00+01', 5, '{{\"ad_storage\": \"granted\"}}');
+             insert into shop.orders (id, paid_at, total) select repeat('x', 129) || n, '2024-10-27 09:00+01', 1 from generate_series(1, 1200) n"
+        ))
+        .await;
+    let day = [
+        "missing",
+        "--entry",
+        "orders",
+        "--day",
+        "2024-10-27",
+        "--backfill",
+    ];
+    let printed = office.run(&day);
+    assert_eq!(printed.code, 0, "{}", printed.err);
+    for said in [
+        "instalments has no id of its own beside another",
+        "below has an amount below nought",
+        "odd has a consent that is neither",
+        "half has a consent that is neither",
+        " more",
+    ] {
+        let mut lines = printed.out.lines();
+        let is_said = lines.any(|line| line.starts_with("-- not written: ") && line.contains(said));
+        assert!(is_said, "{said}: {}", printed.out);
+    }
+    let refused = printed
+        .out
+        .lines()
+        .filter(|line| line.starts_with("-- not written: "));
+    assert_eq!(refused.count(), 21, "{}", printed.out);
+    office.outbox.session("app").await.run(&printed.out).await;
+    let written: Vec<String> = office
+        .admin
+        .all("select business_id || ' ' || value from conversion_outbox.event order by 1")
+        .await;
+    assert_eq!(written, ["good 5", "instalments 5"]);
+    let inserted = office.json(
+        0,
+        &[&day[..], &["--insert", "--yes", "--reason", "forgotten"]].concat(),
+    );
+    assert_eq!(
+        (&inserted["events"], &inserted["refused"]),
+        (&0.into(), &1204.into())
+    );
+}

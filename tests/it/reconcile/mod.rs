@@ -11,6 +11,7 @@ use conversion_outbox::config::Config;
 use conversion_outbox::config::reconcile::ReconcileConfig;
 use conversion_outbox::db::connect::Database;
 use conversion_outbox::reconcile::ReconcileError;
+use conversion_outbox::reconcile::compare::GAPS_MAX;
 use conversion_outbox::reconcile::compute::{Days, With};
 use conversion_outbox::reconcile::result::DayResult;
 use conversion_outbox::reconcile::source::Source;
@@ -115,6 +116,7 @@ impl Shop {
             database: &self.database,
             source: &source,
             now: self.now,
+            gaps_max: GAPS_MAX,
         };
         let mut days = Days::begin(with, date(first), date(last)).await?;
         let mut found = Vec::new();
