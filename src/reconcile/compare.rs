@@ -335,10 +335,16 @@ impl At<'_> {
             });
         }
         if matches!(report.counts, Counts::Received | Counts::Shared) {
-            let is_told = |event: &&OutboxRow| {
-                !ids.contains_key(&event.business_id) && !ids.contains_key(&event.event_id)
+            // What a list cannot hold is not missing from it.
+            let may_be_told =
+                |id: &String| !id.contains('@') && id.chars().count() <= crate::reports::ID_MAX;
+            let is_untold = |event: &&OutboxRow| {
+                let names = [&event.business_id, &event.event_id];
+                names
+                    .iter()
+                    .all(|id| may_be_told(id) && !ids.contains_key(*id))
             };
-            let untold = self.arrived_on(report).filter(is_told);
+            let untold = self.arrived_on(report).filter(is_untold);
             gaps.extend(untold.map(|event| of_event(Why::NotReported, event)));
         }
         gaps

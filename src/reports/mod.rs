@@ -37,6 +37,7 @@ use url::Url;
 use crate::config::destination::DestinationConfig;
 use crate::config::read::Reader;
 use crate::destinations::{self, Credentials, HttpRequest, Platform, Reply};
+pub(crate) use tally::ID_MAX;
 use tally::Tally;
 
 /// Days, the first and the last one included.

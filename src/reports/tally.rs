@@ -9,7 +9,7 @@ use super::amount::Amount;
 use super::{Query, ReportError, ReportedDay};
 
 /// Longest id that is kept, in characters: what is longer is no id of ours.
-const ID_MAX: usize = 100;
+pub(crate) const ID_MAX: usize = 100;
 
 /// What was read so far.
 #[derive(Debug, Default)]

@@ -304,6 +304,16 @@ fn what_is_lost_is_not_made_up_for_by_what_the_platform_counted_of_its_own() {
 }
 
 #[test]
+fn what_no_list_of_ids_can_hold_is_not_missing_from_it() {
+    let long = "x".repeat(101);
+    let ids = ["a@example.com", long.as_str(), "plain"];
+    let source = ids.map(|id| row(id, 1, 100));
+    let outbox = ids.map(|id| event(id, 1, 100, State::Accepted));
+    let day = compared(&source, &outbox, meta(Some(report(3, &[]))), 200);
+    assert_eq!(whys(&day), [("not_reported", "plain")]);
+}
+
+#[test]
 fn a_number_told_too_early_or_never_closes_no_day() {
     let source = [row("a", 1, 100)];
     let accepted = [event("a", 1, 100, State::Accepted)];

@@ -1,6 +1,6 @@
 //! Every kind of gap, at the edges of days, and what platforms report; held against SQL that counts by hand.
 
-use super::{Shop, listed};
+use super::{Shop, date, listed, time};
 
 /// In Berlin this day has 25 hours; two o'clock comes twice.
 const DAY: &str = "2024-10-27";
@@ -273,4 +273,31 @@ async fn platforms_are_held_against_what_arrived_on_their_own_day() {
         ("6", false)
     );
     assert!(day.is_closed && day.is_finding());
+}
+
+#[tokio::test]
+async fn days_are_whole_whatever_the_clocks_do() {
+    let shop = Shop::open("").await;
+    for (zone, first, begins, hours) in [
+        ("Europe/Berlin", "2026-03-29", "2026-03-28T23:00:00Z", 23),
+        ("Europe/Berlin", "2026-10-25", "2026-10-24T22:00:00Z", 25),
+        // Midnight comes twice here, and the first one begins the day.
+        ("America/Havana", "2026-11-01", "2026-11-01T04:00:00Z", 25),
+        ("Atlantic/Azores", "2026-10-25", "2026-10-25T00:00:00Z", 25),
+        // Here it does not come at all.
+        ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z", 23),
+        ("Asia/Tokyo", "2026-10-25", "2026-10-24T15:00:00Z", 24),
+    ] {
+        let last = date(first) + chrono::Days::new(1);
+        let days = conversion_outbox::reconcile::day::days(&shop.database, zone, date(first), last)
+            .await
+            .expect("known");
+        assert_eq!(days[0].begins_at, time(begins), "{zone}");
+        assert_eq!(
+            (days[0].ends_at - days[0].begins_at).num_hours(),
+            hours,
+            "{zone}"
+        );
+        assert_eq!(days[0].ends_at, days[1].begins_at, "{zone}");
+    }
 }
