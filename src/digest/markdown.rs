@@ -115,7 +115,7 @@ fn deliveries(text: &mut String, digest: &Digest) {
             "consented",
             "identified",
             "sent",
-            "confirmed",
+            "accepted",
             "in 15 min",
             "open",
             "lost",

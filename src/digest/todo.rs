@@ -69,8 +69,17 @@ fn task(urgency: Urgency, what: String, how: &str, command: Option<String>) -> T
     Task {
         urgency,
         what,
-        how: how.to_owned(),
+        how: sentence(how),
         command,
+    }
+}
+
+/// Advice that was written to stand behind a colon begins a sentence here.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
     }
 }
 
