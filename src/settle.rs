@@ -35,6 +35,8 @@ pub struct Settlement {
     pub state: State,
     /// Why.
     pub reason: Option<Reason>,
+    /// The conversion action or rule whose hold it waits for, if it does.
+    pub kept_by: Option<String>,
     /// When to try again, for a pending one.
     pub due_at: Option<DateTime<Utc>>,
     /// When it was settled, for a final one.

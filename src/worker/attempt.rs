@@ -387,6 +387,7 @@ fn resolved(
     Settlement {
         state: resolution.state,
         reason: resolution.reason,
+        kept_by: job.kept_by(resolution.reason),
         due_at: match resolution.reason {
             Some(Reason::RuleHeld) => rule_held_until.or(resolution.due_at),
             _ => resolution.due_at,

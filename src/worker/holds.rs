@@ -156,14 +156,21 @@ pub(super) async fn lift_rule(lane: &Lane, rule: &str, shared: &Shared) {
     }
 }
 
-/// Lets the deliveries go on that wait for the probe of a rule.
+/// Lets the deliveries go on that wait for a rule that is not held any more, if there may be any.
 async fn wake(lane: &Lane, shared: &Shared) -> Result<(), DatabaseError> {
+    if !lane.rules().take_wake() {
+        return Ok(());
+    }
     let now = shared.clock.now();
     let params: [(&(dyn ToSql + Sync), Type); 2] = [
         (&lane.destination.name, Type::TEXT),
         (&now, Type::TIMESTAMPTZ),
     ];
-    shared.database.query(WAKE, &params).await.map(drop)
+    let woken = shared.database.query(WAKE, &params).await;
+    if woken.is_err() {
+        lane.rules().wake_failed();
+    }
+    woken.map(drop)
 }
 
 /// Follows what stands in the database, and lifts the holds of credentials that were replaced.
@@ -189,17 +196,21 @@ pub(super) async fn follow(lanes: &[Arc<Lane>], shared: &Shared) -> Result<(), D
             .or_default()
             .insert(row.try_get("rule")?, held);
     }
+    let mut kept_back = shared.kept_back.take();
     for (lane, (was_on_record, rules_on_record)) in lanes.iter().zip(on_record) {
         let held = rules.remove(&lane.destination.name).unwrap_or_default();
-        let is_lifted = lane.rules().follow(&rules_on_record, held);
-        if is_lifted {
-            // Somebody lifted it; until now this worker has put its deliveries back.
-            wake(lane, shared).await?;
+        lane.rules().follow(&rules_on_record, held);
+        if let Some(rules) = kept_back.remove(&lane.destination.name) {
+            lane.rules().kept_back(&rules);
         }
         let stand = stands.remove(&lane.destination.name).unwrap_or_default();
         follow_one(lane, stand, was_on_record, shared).await;
         let circuit = lane.gate().circuit();
         lane.metrics.circuit(circuit);
+    }
+    // At the end: what fails here keeps no destination from following.
+    for lane in lanes {
+        wake(lane, shared).await?;
     }
     Ok(())
 }

@@ -116,6 +116,14 @@ pub(super) struct Job {
     pub log: Vec<Try>,
 }
 
+impl Job {
+    /// The rule that keeps it back, if that is the reason why it waits.
+    pub(super) fn kept_by(&self, reason: Option<Reason>) -> Option<String> {
+        let rule = self.sendable.item.lot.rule.as_ref();
+        rule.filter(|_| reason == Some(Reason::RuleHeld)).cloned()
+    }
+}
+
 impl Lane {
     /// Reads the credential and makes the lane. `turns` is the limit of requests of its group.
     pub(super) fn open(
@@ -270,6 +278,7 @@ impl Lane {
         Settlement {
             state: State::Pending,
             reason: Some(reason),
+            kept_by: job.kept_by(Some(reason)),
             due_at: Some(due_at),
             expires_at: job.expires_at,
             tries: untouched.tries.saturating_add(made),
@@ -295,6 +304,7 @@ impl Lane {
             event: event.cloned(),
             state: State::Pending,
             reason: None,
+            kept_by: None,
             due_at: None,
             settled_at: None,
             tries: prior.tries,

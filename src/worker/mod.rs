@@ -57,6 +57,7 @@ use clock::Clock;
 use lane::Lane;
 use patience::Patience;
 use recall::Recall;
+use rules::KeptBack;
 use settler::Message;
 use turns::Turns;
 
@@ -142,6 +143,8 @@ struct Shared {
     /// Whether the settler holds results that the database did not take yet: nothing is claimed meanwhile, or this worker would
     /// take over its own work as lost and send it again.
     is_behind: Arc<AtomicBool>,
+    /// Which rules keep deliveries back, as the settler wrote it.
+    kept_back: KeptBack,
     results: mpsc::Sender<Message>,
 }
 
@@ -209,6 +212,7 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         slot: 1 + i16::try_from(std::process::id() % 15).expect("a small number"),
         worker: config.worker.clone(),
         is_behind: Arc::default(),
+        kept_back: KeptBack::default(),
         results,
     });
     let drain = shared.worker.drain;
@@ -321,6 +325,7 @@ fn settler_side(shared: &Shared) -> Arc<Shared> {
         relation: shared.relation,
         slot: shared.slot,
         is_behind: shared.is_behind.clone(),
+        kept_back: shared.kept_back.clone(),
         results: nowhere,
     })
 }

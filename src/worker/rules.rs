@@ -4,6 +4,7 @@
 //! or prolongs it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -21,6 +22,8 @@ const PAUSE_LOOK: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     held: BTreeMap<String, Held>,
+    /// Whether a hold is over and its deliveries were not woken yet.
+    owes_wake: bool,
 }
 
 /// What is said to a request for a rule.
@@ -50,6 +53,29 @@ pub(super) struct OnRecord {
     pub(super) until: DateTime<Utc>,
     /// Whether a person paused it.
     pub(super) is_paused: bool,
+}
+
+/// Which rules kept deliveries back, as it was written: by destination. The settler writes later than the lane decides, and a
+/// hold may be lifted in between, which nobody would tell what was written then.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeptBack(Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>);
+
+impl KeptBack {
+    /// A delivery was written that waits for this rule.
+    pub(super) fn wrote(&self, destination: &str, rule: &str) {
+        let mut written = self.lock();
+        let rules = written.entry(destination.to_owned()).or_default();
+        rules.insert(rule.to_owned());
+    }
+
+    /// What was written since this was asked last.
+    pub(super) fn take(&self) -> BTreeMap<String, BTreeSet<String>> {
+        std::mem::take(&mut self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Held {
@@ -127,8 +153,24 @@ impl Rules {
         let is_lifted = self.held.get(rule).is_some_and(|held| !held.is_paused);
         if is_lifted {
             self.held.remove(rule);
+            self.owes_wake = true;
         }
         is_lifted
+    }
+
+    /// Deliveries were written that wait for these rules. What is not held any more keeps nobody back.
+    pub(super) fn kept_back(&mut self, rules: &BTreeSet<String>) {
+        self.owes_wake |= rules.iter().any(|rule| !self.held.contains_key(rule));
+    }
+
+    /// Whether deliveries are to be woken. Whoever asks does it, or says that it failed.
+    pub(super) fn take_wake(&mut self) -> bool {
+        std::mem::take(&mut self.owes_wake)
+    }
+
+    /// They could not be woken: the next one who asks is to.
+    pub(super) fn wake_failed(&mut self) {
+        self.owes_wake = true;
     }
 
     /// Whether the platform refuses every one of these. What a person paused says nothing of the platform.
@@ -138,17 +180,14 @@ impl Rules {
     }
 
     /// Takes over what stands in the database. A probe under way stays one. What begins while the record is read is not in
-    /// it yet, so only what was on record before (`before`) can have been lifted. Says whether some was.
-    pub(super) fn follow(
-        &mut self,
-        before: &BTreeSet<String>,
-        holds: BTreeMap<String, OnRecord>,
-    ) -> bool {
+    /// it yet, so only what was on record before (`before`) can have been lifted.
+    pub(super) fn follow(&mut self, before: &BTreeSet<String>, holds: BTreeMap<String, OnRecord>) {
         let known = self.held.len();
         self.held.retain(|rule, held| {
             holds.contains_key(rule) || !held.is_on_record || !before.contains(rule)
         });
-        let is_lifted = self.held.len() < known;
+        // Somebody lifted it; until now this worker has put its deliveries back.
+        self.owes_wake |= self.held.len() < known;
         for (rule, recorded) in holds {
             // What a pause said of the next probe does not outlast it.
             let own = self.held.get(&rule).filter(|held| !held.is_paused);
@@ -159,7 +198,6 @@ impl Rules {
             };
             self.held.insert(rule, held);
         }
-        is_lifted
     }
 }
 
@@ -204,14 +242,17 @@ mod tests {
         assert_eq!(rules.ask(&lot("1"), at(300)), RulePass::Probe);
         assert_eq!(rules.ask(&lot("1"), at(301)), RulePass::Wait(at(360)));
         let held = BTreeMap::from([("1".to_owned(), recorded(300, false))]);
-        assert!(!rules.follow(&BTreeSet::new(), held));
+        rules.follow(&BTreeSet::new(), held);
+        assert!(!rules.take_wake());
         assert_eq!(rules.look(&lot("1"), at(301)), Some(at(360)));
         assert!(rules.lift("1"));
+        assert!(rules.take_wake());
         assert_eq!(rules.ask(&lot("1"), at(302)), RulePass::Free);
         rules.hold("2", at(300));
         rules.recorded("2");
-        assert!(rules.follow(&rules.on_record(), BTreeMap::new()));
-        assert_eq!(rules.look(&lot("2"), at(0)), None, "lifted elsewhere");
+        rules.follow(&rules.on_record(), BTreeMap::new());
+        assert!(rules.take_wake(), "lifted elsewhere");
+        assert_eq!(rules.look(&lot("2"), at(0)), None);
     }
 
     #[test]
@@ -235,7 +276,8 @@ mod tests {
             Some(at(300)),
             "resumed, and refused since"
         );
-        assert!(rules.follow(&rules.on_record(), BTreeMap::new()));
+        rules.follow(&rules.on_record(), BTreeMap::new());
+        assert!(rules.take_wake());
         assert_eq!(rules.ask(&lot("1"), at(0)), RulePass::Free);
     }
 
@@ -245,10 +287,28 @@ mod tests {
         let before = rules.on_record();
         rules.hold("1", at(300));
         rules.recorded("1");
-        assert!(!rules.follow(&before, BTreeMap::new()));
+        rules.follow(&before, BTreeMap::new());
+        assert!(!rules.take_wake());
         let before = rules.on_record();
         rules.hold("1", at(600));
-        assert!(!rules.follow(&before, BTreeMap::new()), "held anew");
+        rules.follow(&before, BTreeMap::new());
+        assert!(!rules.take_wake(), "held anew");
         assert_eq!(rules.look(&lot("1"), at(0)), Some(at(600)));
+    }
+
+    #[test]
+    fn what_is_written_after_its_hold_was_lifted_is_woken() {
+        let mut rules = Rules::default();
+        rules.hold("1", at(300));
+        let written = BTreeSet::from(["1".to_owned()]);
+        rules.kept_back(&written);
+        assert!(!rules.take_wake(), "it is held");
+        rules.lift("1");
+        assert!(rules.take_wake());
+        assert!(!rules.take_wake(), "once");
+        rules.kept_back(&written);
+        assert!(rules.take_wake(), "decided before, written after");
+        rules.wake_failed();
+        assert!(rules.take_wake());
     }
 }

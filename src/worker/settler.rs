@@ -299,6 +299,9 @@ fn told(shared: &Shared, result: &Settlement, written: &HashSet<(i64, String)>) 
     let is_written = is_among(written, result);
     if is_written {
         tell::written(shared, result);
+        if let Some(rule) = &result.kept_by {
+            shared.kept_back.wrote(&result.destination, rule);
+        }
     }
     is_written
 }

@@ -68,6 +68,7 @@ pub(crate) fn accepted(ticket: Ticket, destination: &str) -> Settlement {
         event: None,
         state: State::Accepted,
         reason: None,
+        kept_by: None,
         due_at: None,
         settled_at: Some(at(1)),
         tries: 1,

@@ -78,6 +78,52 @@ async fn a_rule_that_is_off_holds_its_events_and_no_others() {
     worker.drain().await;
 }
 
+/// The settler writes after the lane has decided. What was kept back for the probe and is written only when the probe's
+/// answer has lifted the hold must not wait for an hour that means nothing any more.
+#[tokio::test]
+async fn what_is_written_late_does_not_wait_for_a_hold_that_is_over() {
+    let rig = Rig::new().await;
+    rules(&rig, false, true);
+    let worker = rig.work_with(linkedin());
+    rig.insert(&[order("o-1"), order("o-2"), order("o-3")])
+        .await;
+    rig.until(HELD).await;
+    rig.until("(select count(*) from conversion_outbox.delivery where reason = 'rule_held' and lease_until is null) = 3")
+        .await;
+    // The third shows when the hold is over and the others were woken: it is not due for long.
+    rig.run(
+        "update conversion_outbox.delivery d set due_at = due_at + interval '1 day'
+           from conversion_outbox.event e where e.event_no = d.event_no and e.event_id = 'order_paid:o-3'",
+    )
+    .await;
+    // Whatever gives a delivery back to wait for the rule is not written until the lock is free.
+    let slow = rig.superuser().await;
+    slow.batch_execute(
+        "create function public.write_late() returns trigger language plpgsql as $$
+         begin perform pg_advisory_xact_lock_shared(104012); return new; end $$;
+         create trigger write_late before update on conversion_outbox.delivery for each row
+           when (new.reason = 'rule_held' and old.lease_until is not null and new.lease_until is null)
+           execute function public.write_late();
+         select pg_advisory_lock(104012)",
+    )
+    .await
+    .expect("a superuser may");
+    rules(&rig, true, true);
+    rig.pass(TimeDelta::minutes(6));
+    rig.until(
+        "exists (select from conversion_outbox.delivery join conversion_outbox.event using (event_no)
+          where event_id = 'order_paid:o-3' and due_at < recorded_at + interval '1 hour')",
+    )
+    .await;
+    slow.batch_execute("select pg_advisory_unlock(104012)")
+        .await
+        .expect("it is held");
+    rig.until_final().await;
+    assert_eq!(rig.count("linkedin", "accepted").await, 3);
+    assert_eq!(rig.doubles(), 0);
+    worker.drain().await;
+}
+
 #[tokio::test]
 async fn a_person_may_lift_the_hold_of_one_rule() {
     let rig = Rig::new().await;
