@@ -50,6 +50,8 @@ pub struct Claimed {
     pub ticket: Ticket,
     /// When the lease of its last holder ran out, if one did not come back: what that worker sent by then, nobody knows.
     pub lost_at: Option<DateTime<Utc>>,
+    /// Reversals that were written in the event's own transaction, if its last holder did not come back.
+    pub came_with: Vec<i64>,
     /// A person asked for it again.
     pub is_replayed: bool,
     /// The event, or what is wrong with its row.
@@ -220,6 +222,9 @@ fn claimed(
             expires_at,
         },
         lost_at: row.try_get("lost_at")?,
+        came_with: row
+            .try_get::<_, Option<Vec<i64>>>("came_with")?
+            .unwrap_or_default(),
         is_replayed: !is_fresh && row.try_get("replayed")?,
         event: readable(row)?.map(Arc::new),
         around: surroundings(row)?,

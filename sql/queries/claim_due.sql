@@ -81,6 +81,10 @@ returning
   w.withdrawn,
   case when e.depends_on is not null then conversion_outbox.original_of(e.depends_on, e.reversal_no) end as original,
   r.reversals,
+  -- What was written in one transaction with the event was seen by whoever saw the event. Asked only of a lost claim.
+  case when due.lost_at is not null then (
+    select array_agg(x.event_no) from conversion_outbox.event x
+     where x.depends_on = e.event_id and x.reversal_no is not null and x.xmin = e.xmin) end as came_with,
   -- What was taken back after this look shows by it.
   e.data_removed_by, e.payload_salt,
   pg_snapshot_xmin(pg_current_snapshot())::text as as_of,

@@ -2,7 +2,7 @@
 //! be cut. All on loopback, all gone at the end, also after a panic.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ pub(super) struct Worker {
     config: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// When it was started last.
+    started_at: Option<Instant>,
+    /// When the database was last taken from it.
+    cut_off_at: Option<Instant>,
     pub(super) wire: Proxy,
 }
 
@@ -159,6 +163,8 @@ impl Stage {
             config,
             log: folder.join(format!("worker-{number}.log")),
             child: None,
+            started_at: None,
+            cut_off_at: None,
             wire,
         };
         worker.start()?;
@@ -266,6 +272,7 @@ impl Worker {
             .spawn()
             .with_context(|| format!("{} could not be started", self.program.display()))?;
         self.child = Some(child);
+        self.started_at = Some(Instant::now());
         Ok(())
     }
 
@@ -293,10 +300,20 @@ impl Worker {
     }
 
     /// Whether it ended although nobody told it to.
-    pub(super) fn has_died(&mut self) -> Option<String> {
+    pub(super) fn has_died(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         self.child = None;
-        Some(status.to_string())
+        Some(status)
+    }
+
+    /// The database is, or was just now, not to be had for it.
+    pub(super) fn cut_off(&mut self) {
+        self.cut_off_at = Some(Instant::now());
+    }
+
+    /// Whether it was cut off since its start.
+    pub(super) fn was_cut_off(&self) -> bool {
+        self.cut_off_at >= self.started_at && self.cut_off_at.is_some()
     }
 }
 

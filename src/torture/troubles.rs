@@ -12,13 +12,16 @@ use tokio::time::Instant;
 use super::history::History;
 use super::plan::{Planned, Trouble};
 use super::shop::CAREFUL_DATASET;
-use super::stage::{LEASE_SECS, Stage, replace};
+use super::stage::{LEASE_SECS, Stage, Worker, replace};
 use crate::demo::outlets::{DATASET, LEAD_RULE};
 use crate::demo::worlds;
 use crate::sandbox::{Account, Fault, FaultKind, Platform, Sandbox, TokenState};
 
 /// A drain may take this long: its requests and its last results.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// How a worker ends that finds no database at its start: `EX_UNAVAILABLE`.
+const UNAVAILABLE: i32 = 69;
 
 /// How long the platforms' clock is off.
 const STEP: Duration = Duration::from_secs(5);
@@ -60,9 +63,17 @@ pub(super) async fn strike_all(
                 worker.kill().await;
                 worker.start()?;
             }
-            Trouble::Cut(worker) => stage.workers[worker].wire.cut(),
+            Trouble::Cut(worker) => {
+                stage.workers[worker].wire.cut();
+                stage.workers[worker].cut_off();
+            }
             Trouble::LoseCommit(worker) => stage.workers[worker].wire.lose_answers(),
-            Trouble::CutAll => stage.workers.iter().for_each(|worker| worker.wire.cut()),
+            Trouble::CutAll => {
+                for worker in &mut stage.workers {
+                    worker.wire.cut();
+                    worker.cut_off();
+                }
+            }
             Trouble::Restart | Trouble::Crash => {
                 let postgres = stage.postgres.clone();
                 tokio::task::spawn_blocking(move || {
@@ -72,6 +83,7 @@ pub(super) async fn strike_all(
                     postgres.restart()
                 })
                 .await??;
+                stage.workers.iter_mut().for_each(Worker::cut_off);
             }
             Trouble::ExpireToken(secs) => {
                 expire(&stage.sandbox, tokens);
@@ -139,12 +151,16 @@ pub(super) async fn heal(stage: &mut Stage, history: &Arc<History>) -> anyhow::R
     Ok(())
 }
 
-/// A worker that ended by itself is noted and replaced.
+/// A worker that ended by itself is noted and replaced. One that finds no database at its start says so and ends, to be started
+/// again: that is what it promises.
 fn mourn(stage: &mut Stage, history: &History) -> anyhow::Result<()> {
     for (number, worker) in stage.workers.iter_mut().enumerate() {
         if let Some(status) = worker.has_died() {
-            let told = format!("worker {number} ended by itself: {status}");
-            history.noted().deaths.push(told);
+            let is_promised = status.code() == Some(UNAVAILABLE) && worker.was_cut_off();
+            if !is_promised {
+                let told = format!("worker {number} ended by itself: {status}");
+                history.noted().deaths.push(told);
+            }
             worker.start()?;
         }
     }

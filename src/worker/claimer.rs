@@ -23,6 +23,7 @@ use super::settler::Message;
 use super::{Shared, is_over, trace};
 use crate::claim::{self, Claimed, Terms};
 use crate::consent::{Choice, Signal};
+use crate::decide::lost::LostClaim;
 use crate::decide::{self, Decision, Sendable};
 use crate::event::OutboxEvent;
 use crate::outcome::{Reason, State};
@@ -297,15 +298,13 @@ async fn hand_to(lane: &Lane, claimed: &Claimed, seen: &Arc<Seen>, shared: &Shar
     // Whatever an event holds, it must not stop the others: a panic is this delivery's own end.
     let judged = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let lost = claimed.lost_at.and_then(|at| {
-            let sent = decide::lost::may_have_left(
-                event,
-                around,
-                destination,
-                code,
-                prior,
+            let claim = LostClaim {
                 at,
-                shared.worker.lease,
-            )?;
+                lease: shared.worker.lease,
+                came_with: &claimed.came_with,
+            };
+            let sent =
+                decide::lost::may_have_left(event, around, destination, code, prior, &claim)?;
             Some(Judged::InDoubt(sent, at))
         });
         lost.unwrap_or_else(|| {

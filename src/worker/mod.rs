@@ -224,6 +224,10 @@ pub async fn run(worker: Worker, mut stop: watch::Receiver<bool>) -> Result<(), 
         give_up_at.clone(),
     ));
 
+    // What is held or paused is known before anything is sent.
+    if let Err(error) = holds::follow(&lanes, &shared).await {
+        tracing::warn!(%error, "holds could not be read; trying again");
+    }
     let mut finders = JoinSet::new();
     // What is under way is never in the way of what comes.
     let under_way: usize = lanes.iter().map(|lane| lane.under_way_max()).sum();

@@ -337,7 +337,7 @@ async fn everybody_says_the_same_to_the_last_event() {
     // What a worker stores of the same, with the platforms' numbers: they are their ledgers'. The first one compared when it
     // started, before anything had arrived; another one comes two hours later.
     worker.drain().await;
-    rig.pass(TimeDelta::hours(2));
+    rig.later(TimeDelta::hours(2)).await;
     let worker = rig.work_with(setup(&rig));
     rig.until("exists (select from conversion_outbox.reconciliation_destination where accepted + sent > 0 and reported > 0)").await;
     let stored: Value = rig

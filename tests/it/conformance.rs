@@ -138,7 +138,7 @@ async fn every_failure_that_passes_ends_in_one_conversion_with_one_id() {
                 worker.drain().await;
                 continue;
             }
-            rig.pass(TimeDelta::hours(2));
+            rig.later(TimeDelta::hours(2)).await;
             rig.until_state(platform.name(), ID, taken(platform)).await;
             let rows = rig.arrived(emulator(platform));
             assert!(
@@ -169,7 +169,7 @@ async fn an_answer_that_is_lost_counts_nothing_twice() {
         if may_repeat {
             rig.until_state(platform.name(), ID, "pending/no_answer")
                 .await;
-            rig.pass(TimeDelta::hours(2));
+            rig.later(TimeDelta::hours(2)).await;
             rig.until_state(platform.name(), ID, taken(platform)).await;
         } else {
             rig.until_state(platform.name(), ID, "uncertain/no_answer")
@@ -239,7 +239,7 @@ async fn what_is_too_old_spoils_no_batch_and_what_is_ahead_waits() {
         rig.until_state(name, "order_paid:ahead", "pending/in_the_future")
             .await;
         assert_eq!(rig.arrived(emulator(platform)).len(), 1, "{name}");
-        rig.pass(TimeDelta::minutes(61));
+        rig.later(TimeDelta::minutes(61)).await;
         rig.until_state(name, "order_paid:ahead", taken(platform))
             .await;
         worker.drain().await;
@@ -260,7 +260,7 @@ async fn a_platform_whose_clock_is_behind_takes_it_a_minute_later() {
         } else {
             rig.until("exists (select from conversion_outbox.delivery where state = 'pending' and tries = 1 and lease_until is null)")
                 .await;
-            rig.pass(TimeDelta::seconds(61));
+            rig.later(TimeDelta::seconds(61)).await;
             rig.until_state(name, ID, taken(platform)).await;
         }
         assert_eq!(rig.doubles(), 0, "{name}");
@@ -376,7 +376,7 @@ async fn one_bad_event_spoils_no_other() {
             if rig.one::<bool>(&format!("select {good} and {dead}")).await {
                 break;
             }
-            rig.pass(TimeDelta::hours(1));
+            rig.later(TimeDelta::hours(1)).await;
         }
         assert!(
             rig.one::<bool>(&format!("select {good} and {dead}")).await,

@@ -19,7 +19,7 @@ use tokio_postgres::types::FromSqlOwned;
 use tokio_postgres::{Client, NoTls};
 
 /// How long a condition may take to come true before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 static SERVER: OnceCell<Postgres> = OnceCell::const_new();
 static COUNT: AtomicU32 = AtomicU32::new(0);

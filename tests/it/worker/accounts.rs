@@ -164,7 +164,7 @@ async fn each_event_lands_where_its_routes_say() {
         .await;
     rig.until("not exists (select from conversion_outbox.queue)")
         .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
         .await;
     rig.until_final().await;

@@ -88,7 +88,7 @@ async fn every_answer_has_an_end_and_delays_nobody() {
     while !is_over(&rig, &rules).await {
         rounds += 1;
         assert!(rounds < 60, "not over: {:?}", firsts(&rig).await);
-        rig.pass(TimeDelta::minutes(6));
+        rig.later(TimeDelta::minutes(6)).await;
     }
     let firsts = firsts(&rig).await;
     for (kind, is_ga4_content) in KINDS {
@@ -190,7 +190,7 @@ async fn tokens_and_late_answers_are_asked_for_again() {
     while rig.state("google_data_manager", "order_paid:o-1").await != "accepted" {
         rounds += 1;
         assert!(rounds < 90, "no end: {rules:?}");
-        rig.pass(TimeDelta::minutes(6));
+        rig.later(TimeDelta::minutes(6)).await;
         rig.until_for(
             Duration::from_millis(250),
             "exists (select from conversion_outbox.delivery where state = 'accepted')",

@@ -35,7 +35,7 @@ async fn consent_withdrawn_while_a_retry_waits_stops_it() {
     }
     rig.run("select conversion_outbox.withdraw_consent(business_id => 'o-1')")
         .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     for platform in Platform::ALL {
         rig.until_state(platform.as_str(), "order_paid:o-1", "suppressed/withdrawn")
             .await;

@@ -166,7 +166,7 @@ async fn a_worker_killed_between_a_late_answer_and_its_record_asks_again() {
         (fault.path, fault.times) = (Some("requestStatus".into()), Some(1));
     });
     // A process has a clock of its own: its question is made due, and Google is ready to answer.
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.run("update conversion_outbox.request set due_at = now()")
         .await;
     rig.held(held, 1).await;
@@ -197,7 +197,7 @@ async fn a_worker_killed_with_a_refund_in_its_hands_takes_it_back_once() {
     let first = rig.work_with(setup);
     rig.insert(&[order("o-1")]).await;
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.until_state("google_data_manager", "order_paid:o-1", "accepted")
         .await;
     first.drain().await;
@@ -225,7 +225,7 @@ async fn a_worker_killed_with_a_refund_in_its_hands_takes_it_back_once() {
         let refund = format!("o-1_refund_{n}");
         for state in ["sent", "accepted"] {
             rig.until_state("google_data_manager", &refund, state).await;
-            rig.pass(TimeDelta::minutes(45));
+            rig.later(TimeDelta::minutes(45)).await;
         }
     }
     rig.until_final().await;

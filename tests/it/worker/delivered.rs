@@ -104,7 +104,7 @@ async fn what_waits_is_counted_in_the_backlog() {
         .await;
     assert_eq!(pending, "ga4 1, meta 6");
     rig.sandbox.remove_fault(fault);
-    rig.pass(chrono::TimeDelta::hours(2));
+    rig.later(chrono::TimeDelta::hours(2)).await;
     let worker = rig.work();
     rig.until_final().await;
     assert_eq!(rig.count("meta", "accepted").await, 6);

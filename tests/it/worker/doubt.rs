@@ -116,6 +116,24 @@ async fn an_order_lost_in_flight_is_not_cancelled_by_its_refund() {
     second.drain().await;
 }
 
+/// Whoever claimed them saw both: an order that is taken back in its own transaction leaves with no worker, lost or not.
+#[tokio::test]
+async fn an_order_that_was_never_seen_without_its_refund_is_in_no_doubt() {
+    let rig = Rig::new().await;
+    rig.insert(&[order("o-1"), refund("o-1", 1, None)]).await;
+    rig.run("update conversion_outbox.queue set claim_no = claim_no + 1, lease_until = clock_timestamp() - interval '1 second'")
+        .await;
+    let second = rig.work_with(META);
+    rig.until_final().await;
+    assert_eq!(
+        rig.state("meta", "order_paid:o-1").await,
+        "cancelled/taken_back"
+    );
+    assert_eq!(rig.arrived(Platform::Meta).len(), 0);
+    assert_eq!(rig.one::<String>(TRIES).await, "");
+    second.drain().await;
+}
+
 #[tokio::test]
 async fn an_event_that_was_set_aside_for_another_worker_is_in_no_doubt() {
     let rig = Rig::new().await;
@@ -126,7 +144,7 @@ async fn an_event_that_was_set_aside_for_another_worker_is_in_no_doubt() {
     rig.until("exists (select from conversion_outbox.queue where set_aside)")
         .await;
     first.drain().await;
-    rig.pass(TimeDelta::minutes(2));
+    rig.later(TimeDelta::minutes(2)).await;
     let second = rig.work();
     rig.until_final().await;
     assert_eq!(rig.one::<String>(TRIES).await, "accepted, sent");

@@ -69,7 +69,7 @@ async fn odd_orders() {
 async fn confirmed(rig: &Rig, events: &[Value]) {
     rig.insert(events).await;
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
         .await;
 }
@@ -142,7 +142,7 @@ async fn odd_refunds() {
     for _ in 0..3 {
         rig.until("not exists (select from conversion_outbox.queue)")
             .await;
-        rig.pass(TimeDelta::minutes(45));
+        rig.later(TimeDelta::minutes(45)).await;
         rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
             .await;
     }
@@ -187,7 +187,7 @@ async fn hundreds_of_refunds_of_one_order_delay_nobody_and_end() {
     // Google hears them one at a time, and what is too late in the end is over.
     let waiting = rig.count("google_ads", "pending").await;
     assert!(waiting > 100, "{waiting}");
-    rig.pass(TimeDelta::days(91));
+    rig.later(TimeDelta::days(91)).await;
     rig.until_final().await;
     assert_eq!(rig.count("google_ads", "expired").await, waiting);
     worker.drain().await;

@@ -15,7 +15,7 @@ async fn a_purchase_is_sent_to_ga4_again_and_counted_once() {
     rig.insert(&[order("o-1")]).await;
     rig.until_state("ga4", "order_paid:o-1", "pending/no_answer")
         .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_state("ga4", "order_paid:o-1", "sent").await;
     let verdicts: Vec<Verdict> = rig
         .arrived(Platform::Ga4)
@@ -36,7 +36,7 @@ async fn a_lead_is_not_sent_to_ga4_again() {
     rig.insert(&[lead("l-1")]).await;
     rig.until_state("ga4", "lead_created:l-1", "uncertain/no_answer")
         .await;
-    rig.pass(TimeDelta::hours(10));
+    rig.later(TimeDelta::hours(10)).await;
     rig.insert(&[lead("l-2")]).await;
     rig.until_state("ga4", "lead_created:l-2", "sent").await;
     let of_first = rig.arrived(Platform::Ga4);
@@ -62,7 +62,7 @@ async fn ga4_resends_a_lead_where_the_operator_takes_the_risk() {
     rig.insert(&[lead("l-1")]).await;
     rig.until_state("ga4", "lead_created:l-1", "pending/no_answer")
         .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_state("ga4", "lead_created:l-1", "sent").await;
     assert_eq!(rig.arrived(Platform::Ga4).len(), 2);
     worker.drain().await;
@@ -78,7 +78,7 @@ async fn meta_is_sent_the_same_id_again_within_its_window() {
     rig.insert(&[order("o-1")]).await;
     rig.until_state("meta", "order_paid:o-1", "pending/no_answer")
         .await;
-    rig.pass(TimeDelta::hours(47));
+    rig.later(TimeDelta::hours(47)).await;
     rig.until_state("meta", "order_paid:o-1", "accepted").await;
     let ids: Vec<Option<String>> = rig
         .arrived(Platform::Meta)
@@ -99,7 +99,7 @@ async fn meta_is_not_sent_it_again_after_its_window() {
     rig.insert(&[order("o-1")]).await;
     rig.until_state("meta", "order_paid:o-1", "pending/no_answer")
         .await;
-    rig.pass(TimeDelta::hours(49));
+    rig.later(TimeDelta::hours(49)).await;
     rig.until_state("meta", "order_paid:o-1", "uncertain/repeat_window_over")
         .await;
     assert_eq!(rig.arrived(Platform::Meta).len(), 1);
@@ -130,7 +130,7 @@ async fn meta_is_never_sent_it_again_where_the_operator_says_so() {
         .await;
     rig.sandbox.release(hold);
     rig.until_state("meta", "order_paid:o-1", "accepted").await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.insert(&[order("o-3")]).await;
     rig.until_state("meta", "order_paid:o-3", "accepted").await;
     assert_eq!(rig.arrived(Platform::Meta).len(), 3);

@@ -182,7 +182,7 @@ async fn the_counters_of_all_workers_add_up_to_the_tables_also_after_one_is_kill
             .await;
     }
     // What Meta's failure put off is due by now.
-    rig.pass(TimeDelta::minutes(2));
+    rig.later(TimeDelta::minutes(2)).await;
     rig.until_final().await;
     let said = agree(&rig, &both).await;
     for name in ["retries_total", "suppressed_total", "coverage_events_total"] {

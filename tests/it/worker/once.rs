@@ -14,7 +14,7 @@ async fn what_was_taken_is_never_sent_again() {
     rig.insert(&[order("o-1"), lead("l-1")]).await;
     rig.until_final().await;
     worker.drain().await;
-    rig.pass(TimeDelta::hours(50));
+    rig.later(TimeDelta::hours(50)).await;
     let workers = [rig.work_with(Setup::all()), rig.work_with(Setup::all())];
     // The same events once more, and one that shows when the workers have passed them.
     rig.insert(&[order("o-1"), lead("l-1"), order("o-2")]).await;

@@ -59,12 +59,12 @@ async fn tell(seed: u64) {
         if dice.one_in(4) {
             rig.sandbox.google(|world| world.revoke_access_tokens());
         }
-        rig.pass(TimeDelta::seconds(dice.up_to(7200)));
+        rig.later(TimeDelta::seconds(dice.up_to(7200))).await;
     }
     rig.sandbox.clear_faults();
     let mut hours = 0;
     while !is_over(&rig).await && hours < PATIENCE_HOURS {
-        rig.pass(TimeDelta::hours(1));
+        rig.later(TimeDelta::hours(1)).await;
         settle_down(&rig).await;
         hours += 1;
     }

@@ -88,7 +88,7 @@ async fn two_workers_obey_a_pause_and_late_answers_do_not_end_it() {
     rig.sandbox
         .put_account(Platform::Meta, DATASET, Account::with_token("new-token"));
     rig.write("meta.token", "new-token");
-    rig.pass(TimeDelta::hours(2));
+    rig.later(TimeDelta::hours(2)).await;
     rig.insert(&[order("o-50")]).await;
     rig.until_state("meta", "order_paid:o-50", "pending/destination_held")
         .await;
@@ -129,7 +129,7 @@ async fn a_probe_under_way_does_not_end_a_pause() {
     let probe = rig.fault(FaultKind::HoldAfter, Platform::Meta, |fault| {
         fault.times = Some(1)
     });
-    rig.pass(TimeDelta::minutes(6));
+    rig.later(TimeDelta::minutes(6)).await;
     rig.held(probe, 1).await;
     circuit(&rig, &worker, "meta", 1.0).await;
     rig.run(PAUSE_META).await;
@@ -216,7 +216,7 @@ async fn a_paused_destination_is_not_asked_for_late_answers_either() {
     ))
     .await;
     obeyed(&rig, &worker, DATA_MANAGER).await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     let was_asked = rig
         .until_for(
             std::time::Duration::from_millis(1500),

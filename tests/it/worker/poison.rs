@@ -136,7 +136,7 @@ async fn the_event_that_breaks_a_platform_ends_up_alone() {
                 from conversion_outbox.delivery where destination = 'meta')"
         ))
         .await;
-        rig.pass(TimeDelta::hours(2));
+        rig.later(TimeDelta::hours(2)).await;
     }
     rig.until(
         "(select count(*) = 7 from conversion_outbox.delivery where destination = 'meta' and state = 'accepted')",

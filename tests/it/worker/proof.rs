@@ -70,7 +70,7 @@ async fn the_proof_of_an_event_outlives_its_data() {
         "select conversion_outbox.withdraw_consent(external_id => '{CANARY}')"
     ))
     .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_final().await;
 
     rig.until("(select count(*) from conversion_outbox.policy) = 2")

@@ -251,7 +251,7 @@ async fn what_is_under_way_is_on_the_receipt_and_ends_as_it_went() {
         rig.sandbox.release(rule);
     }
     rig.until("(select count(*) from conversion_outbox.delivery where reason = 'erased' or tries > 0 and due_at is not null) >= 5").await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_final().await;
     for platform in Platform::ALL {
         assert_eq!(
@@ -292,7 +292,7 @@ async fn who_goes_while_google_is_narrowed_down_does_not_go_again() {
     rig.until_final().await;
     // The next round is held where it fetches nothing but waits for the platform.
     let held = rig.event_fault(FaultKind::HoldBefore, google, |fault| fault.times = Some(1));
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.held(held, 1).await;
     let counts = ["o-0", "o-1"].map(|one| carried(&rig, google, &format!("order_paid:{one}")));
     for business_id in ["o-0", "o-1", "o-2", "o-3"] {
@@ -302,7 +302,7 @@ async fn who_goes_while_google_is_narrowed_down_does_not_go_again() {
     rig.until("not exists (select from conversion_outbox.delivery where state = 'pending')")
         .await;
     for _ in 0..4 {
-        rig.pass(TimeDelta::minutes(61));
+        rig.later(TimeDelta::minutes(61)).await;
         rig.until("not exists (select from conversion_outbox.delivery where state = 'pending')")
             .await;
     }
@@ -385,7 +385,7 @@ async fn no_receipt_is_silent_about_anybody_who_hears_of_it() {
     }
     rig.until("not exists (select from conversion_outbox.queue)")
         .await;
-    rig.pass(TimeDelta::hours(2));
+    rig.later(TimeDelta::hours(2)).await;
     rig.until_final().await;
     let mut told = 0;
     for platform in Platform::ALL {

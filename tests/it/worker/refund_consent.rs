@@ -22,7 +22,7 @@ async fn counted(rig: &Rig, orders: &[Value]) -> Running {
     });
     rig.insert(orders).await;
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
         .await;
     worker

@@ -147,7 +147,7 @@ async fn meta_s_window_counts_from_the_first_try_or_from_the_force() {
         "exists (select from conversion_outbox.delivery where state = 'pending' and tries > 0)",
     )
     .await;
-    rig.pass(TimeDelta::hours(49));
+    rig.later(TimeDelta::hours(49)).await;
     rig.until_state("meta", "order_paid:o-1", "uncertain/repeat_window_over")
         .await;
     assert!(rig.sandbox.remove_fault(down));
@@ -186,7 +186,7 @@ async fn force_gives_the_configuration_s_own_age_once_more() {
     .await;
     rig.until("exists (select from conversion_outbox.delivery where tries > 0)")
         .await;
-    rig.pass(TimeDelta::minutes(5));
+    rig.later(TimeDelta::minutes(5)).await;
     rig.until_state("meta", "order_paid:o-1", "exhausted/age_used_up")
         .await;
     assert!(rig.sandbox.remove_fault(down));

@@ -29,7 +29,7 @@ async fn race(replicas: usize) {
         assert_eq!(rig.arrived(platform).len(), 300, "{platform}");
     }
     // All ask for late answers at once.
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
         .await;
     assert_eq!(
@@ -45,7 +45,7 @@ async fn race(replicas: usize) {
         rig.insert(chunk).await;
     }
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.until("not exists (select from conversion_outbox.request where settled_at is null)")
         .await;
     for worker in workers {
@@ -128,7 +128,7 @@ async fn a_destination_that_only_one_of_two_workers_knows_gets_every_event() {
     }
     rig.until("(select count(*) from conversion_outbox.delivery where destination = 'meta' and state = 'accepted') = 61").await;
     // What was set aside comes back after a moment.
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until("(select count(*) from conversion_outbox.delivery where destination = 'ga4' and state = 'sent') = 61").await;
     rig.until_final().await;
     both.drain().await;

@@ -72,7 +72,7 @@ async fn throttling_waits_as_the_usage_headers_say_and_burns_nothing() {
             rig.state("meta", "order_paid:o-1").await,
             "pending/rate_limited"
         );
-        rig.pass(TimeDelta::minutes(8));
+        rig.later(TimeDelta::minutes(8)).await;
         rig.until_state("meta", "order_paid:o-1", "accepted").await;
         worker.drain().await;
     }
@@ -88,7 +88,7 @@ async fn a_bare_429_is_throttling_at_ga4_too() {
     rig.insert(&[order("o-1")]).await;
     rig.until_state("ga4", "order_paid:o-1", "pending/rate_limited")
         .await;
-    rig.pass(TimeDelta::minutes(1));
+    rig.later(TimeDelta::minutes(1)).await;
     rig.until_state("ga4", "order_paid:o-1", "sent").await;
     worker.drain().await;
 }
@@ -111,10 +111,10 @@ async fn what_grows_too_old_while_it_waits_expires() {
         .await;
     rig.until_state("ga4", "order_paid:o-1", "pending/retry")
         .await;
-    rig.pass(TimeDelta::hours(25));
+    rig.later(TimeDelta::hours(25)).await;
     rig.until_state("meta", "order_paid:o-1", "exhausted/age_used_up")
         .await;
-    rig.pass(TimeDelta::hours(50));
+    rig.later(TimeDelta::hours(50)).await;
     rig.until("exists (select from conversion_outbox.delivery where destination = 'ga4' and state in ('expired', 'uncertain'))").await;
     worker.drain().await;
 }
@@ -132,7 +132,7 @@ async fn what_lies_in_the_future_waits_for_its_time() {
         .await;
     rig.until_state("ga4", "order_paid:o-1", "pending/in_the_future")
         .await;
-    rig.pass(TimeDelta::hours(3));
+    rig.later(TimeDelta::hours(3)).await;
     rig.until_final().await;
     assert_eq!(
         (
@@ -173,7 +173,7 @@ async fn a_refund_follows_its_purchase_or_not_at_all() {
         .await;
     rig.sandbox.release(hold);
     rig.until_state("ga4", "order_paid:o-1", "sent").await;
-    rig.pass(TimeDelta::minutes(11));
+    rig.later(TimeDelta::minutes(11)).await;
     rig.until_final().await;
     assert_eq!(rig.state("ga4", "order_refunded:r-1").await, "sent");
     assert_eq!(

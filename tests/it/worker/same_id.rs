@@ -30,7 +30,7 @@ async fn every_attempt_carries_the_same_payload() {
                 "exists (select from conversion_outbox.delivery where destination = '{name}' and tries >= {tries} and lease_until is null)"
             ))
             .await;
-            rig.pass(TimeDelta::hours(2));
+            rig.later(TimeDelta::hours(2)).await;
         }
     }
     rig.until_final().await;
@@ -61,7 +61,7 @@ async fn a_retry_after_a_partial_withdrawal_says_less_and_nothing_else() {
     rig.until_state("ga4", "order_paid:o-1", "pending/retry")
         .await;
     rig.run("select conversion_outbox.withdraw_consent(business_id => 'o-1', signals => array['ad_user_data', 'ad_personalization'])").await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_state("ga4", "order_paid:o-1", "sent").await;
     let rows = rig.arrived(Platform::Ga4);
     let (first, second): (Value, Value) = (
@@ -88,7 +88,7 @@ async fn a_retry_after_user_data_was_removed_says_less() {
         .await;
     rig.run("update conversion_outbox.event set user_data = user_data - 'phone'")
         .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_state("meta", "order_paid:o-1", "accepted").await;
     let bodies = bodies(&rig, Platform::Meta);
     assert!(bodies[0]["user_data"]["ph"].is_array() && bodies[1]["user_data"]["ph"].is_null());
@@ -113,7 +113,7 @@ async fn data_that_came_later_does_not_leave_with_a_retry() {
     rig.until_state("meta", "order_paid:o-1", "pending/retry")
         .await;
     rig.run(r#"update conversion_outbox.event set user_data = user_data || '{"phone": "+49 170 1234567"}'"#).await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     rig.until_state("meta", "order_paid:o-1", "accepted").await;
     let bodies = bodies(&rig, Platform::Meta);
     assert_eq!(bodies[0], bodies[1]);
@@ -135,7 +135,7 @@ async fn a_retry_that_would_say_something_else_is_stopped() {
     // The same order under another name, and an amount that somebody changed in the table.
     rig.run("update conversion_outbox.event set value = 1 where business_id = 'o-2'")
         .await;
-    rig.pass(TimeDelta::hours(1));
+    rig.later(TimeDelta::hours(1)).await;
     let worker = rig.work_with(Setup {
         meta: "events = { order_paid = \"Contact\" }",
         ..Setup::default()

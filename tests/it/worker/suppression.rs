@@ -195,7 +195,7 @@ async fn without_the_key_nothing_is_sent_unjudged() {
     let worker = rig.work_with(both);
     rig.insert(&[of("ada", json!({ "email": "ada@example.com" }))])
         .await;
-    rig.pass(chrono::TimeDelta::minutes(1));
+    rig.later(chrono::TimeDelta::minutes(1)).await;
     rig.until_final().await;
     assert_eq!(rig.state("meta", "order_paid:o-1").await, "accepted");
     for id in ["jane", "ada"] {

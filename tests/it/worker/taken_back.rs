@@ -101,17 +101,17 @@ async fn a_refund_follows_what_may_be_counted_although_others_came_too_early() {
     rig.insert(&[order("o-1"), order("o-2")]).await;
     let worker = rig.work_with(Setup::only(&[Destination::GoogleDataManager]));
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     // Google counts the second and does not say so.
     rig.until_state(DATA_MANAGER, "order_paid:o-2", "pending/too_early")
         .await;
     assert_eq!(worth(&rig, ACTION, "o-2"), Some((1, 49.9)));
     rig.insert(&[refund("o-2", None)]).await;
-    rig.pass(TimeDelta::hours(7));
+    rig.later(TimeDelta::hours(7)).await;
     rig.until_state(DATA_MANAGER, "order_paid:o-2", "sent")
         .await;
     for _ in 0..3 {
-        rig.pass(TimeDelta::minutes(31));
+        rig.later(TimeDelta::minutes(31)).await;
         all_asked(&rig).await;
         rig.until(&format!("not exists (select from conversion_outbox.delivery where state = 'pending' and due_at <= '{}')",
             rig.clock.now().to_rfc3339()))
@@ -136,7 +136,7 @@ async fn a_refund_goes_to_the_action_that_counted_the_order() {
     let worker = rig.work_with(sent_to(&rig, ACTION));
     rig.insert(&[order("o-1")]).await;
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     all_asked(&rig).await;
     worker.drain().await;
 
@@ -173,7 +173,7 @@ conversion_actions = {{ lead_created = \"{ACTION}\" }}",
             (fault.path, fault.times) = (Some("requestStatus".into()), Some(1));
         },
     );
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     rig.held(silent, 1).await;
     rig.until("exists (select from conversion_outbox.request a join conversion_outbox.request b on b.destination <> a.destination
                where a.settled_at is not null and b.settled_at is null)")
@@ -197,16 +197,16 @@ async fn a_question_that_was_throttled_is_asked_again_though_there_is_nothing_el
         rig.insert(&[order("o-1")]).await;
         let worker = rig.work_with(Setup::only(&[Destination::GoogleDataManager]));
         rig.until_final().await;
-        rig.pass(TimeDelta::minutes(31));
+        rig.later(TimeDelta::minutes(31)).await;
         rig.until("exists (select from conversion_outbox.request where asked = 1)")
             .await;
         rig.insert(&[refund("o-1", Some(9.90))]).await;
         rig.until_state(DATA_MANAGER, "o-1_refund", "pending/waiting_for_original")
             .await;
-        rig.pass(TimeDelta::minutes(41));
+        rig.later(TimeDelta::minutes(41)).await;
         rig.until_state(DATA_MANAGER, "order_paid:o-1", "accepted")
             .await;
-        rig.pass(TimeDelta::minutes(6));
+        rig.later(TimeDelta::minutes(6)).await;
         rig.until_state(DATA_MANAGER, "o-1_refund", "sent").await;
         assert_eq!(worth(&rig, ACTION, "o-1"), Some((1, 40.0)));
         worker.drain().await;
@@ -254,7 +254,7 @@ async fn a_clear_refusal_of_what_must_not_be_repeated_leaves_no_doubt() {
     rig.insert(&[refund("o-1", None)]).await;
     rig.until("not exists (select from conversion_outbox.queue)")
         .await;
-    rig.pass(TimeDelta::hours(2));
+    rig.later(TimeDelta::hours(2)).await;
     rig.until_final().await;
     assert_eq!(
         rig.state("linkedin", "order_paid:o-1").await,
@@ -283,7 +283,7 @@ async fn an_action_or_rule_that_is_set_right_in_the_configuration_gets_what_was_
             .await;
         worker.drain().await;
         let worker = rig.work_with(right);
-        rig.pass(TimeDelta::minutes(6));
+        rig.later(TimeDelta::minutes(6)).await;
         rig.until_final().await;
         assert_eq!(rig.state(name, "order_paid:o-1").await, end);
         worker.drain().await;
@@ -303,7 +303,7 @@ async fn a_hold_ends_when_the_platform_finds_fault_with_an_event_again() {
     rig.fault(FaultKind::MetaError, Platform::Meta, |fault| {
         fault.code = Some(100)
     });
-    rig.pass(TimeDelta::minutes(6));
+    rig.later(TimeDelta::minutes(6)).await;
     rig.until_state("meta", "order_paid:o-1", "rejected").await;
     rig.until(
         "not exists (select from conversion_outbox.destination where hold_reason is not null)",

@@ -46,7 +46,7 @@ async fn what_is_too_early_waits_and_burns_nothing() {
         .one("select attempts = 0 and due_at > now() + interval '5 hours' from conversion_outbox.delivery where state = 'pending'")
         .await;
     assert!(waits);
-    rig.pass(TimeDelta::hours(7));
+    rig.later(TimeDelta::hours(7)).await;
     rig.until_state("google_ads", "order_paid:o-1", "accepted")
         .await;
     worker.drain().await;
@@ -127,7 +127,7 @@ async fn an_unknown_action_is_held_by_itself() {
     rig.sandbox.google(|world| {
         world.add_action(ConversionAction::upload_clicks(CUSTOMER, ACTION, made_at))
     });
-    rig.pass(TimeDelta::minutes(6));
+    rig.later(TimeDelta::minutes(6)).await;
     rig.until_state(DATA_MANAGER, "order_paid:o-1", "sent")
         .await;
     worker.drain().await;

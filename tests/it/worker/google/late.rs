@@ -19,7 +19,7 @@ async fn sent_becomes_accepted_when_google_says_so() {
         .one("select count(*) from conversion_outbox.request where settled_at is null")
         .await;
     assert_eq!(requests, 2, "one action a request");
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     all_asked(&rig).await;
     assert_eq!(rig.count(DATA_MANAGER, "accepted").await, 3);
     assert_eq!(rig.doubles(), 0);
@@ -39,7 +39,7 @@ async fn while_google_processes_nothing_is_known_and_in_the_end_nothing_was_conf
     rig.until_state(DATA_MANAGER, "order_paid:o-1", "sent")
         .await;
     for asked in 1..=3 {
-        rig.pass(TimeDelta::minutes(61));
+        rig.later(TimeDelta::minutes(61)).await;
         rig.until(&format!(
             "(select asked from conversion_outbox.request) >= {asked}"
         ))
@@ -60,7 +60,7 @@ async fn while_google_processes_nothing_is_known_and_in_the_end_nothing_was_conf
     rig.insert(&[order("o-2")]).await;
     rig.until_state(DATA_MANAGER, "order_paid:o-2", "sent")
         .await;
-    rig.pass(TimeDelta::hours(25));
+    rig.later(TimeDelta::hours(25)).await;
     rig.until_state(DATA_MANAGER, "order_paid:o-2", "sent/never_confirmed")
         .await;
     worker.drain().await;
@@ -88,7 +88,7 @@ async fn the_one_that_failed_later_is_found_and_the_others_are_counted_once() {
             and not exists (select from conversion_outbox.delivery where state = 'pending')",
         )
         .await;
-        rig.pass(TimeDelta::minutes(31));
+        rig.later(TimeDelta::minutes(31)).await;
         all_asked(&rig).await;
     }
     assert_eq!(
@@ -126,7 +126,7 @@ async fn an_operator_may_leave_it_at_counts() {
     let worker = rig
         .work_with(data_manager().lines(Destination::GoogleDataManager, "narrow_partial = false"));
     rig.until_final().await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     all_asked(&rig).await;
     assert_eq!(
         rig.state(DATA_MANAGER, "order_paid:o-2").await,

@@ -42,7 +42,7 @@ pub(super) async fn all_asked(rig: &Rig) {
 pub(super) async fn pass(rig: &Rig, time: TimeDelta) {
     rig.until("not exists (select from conversion_outbox.queue)")
         .await;
-    rig.pass(time);
+    rig.later(time).await;
     rig.until(&format!(
         "not exists (select from conversion_outbox.queue)
          and not exists (select from conversion_outbox.delivery where state = 'pending' and due_at <= '{now}')

@@ -28,7 +28,7 @@ async fn a_refund_changes_the_value_and_never_the_count() {
         .await;
     assert_eq!(rig.arrived(Platform::GoogleDataManager).len(), 3);
     for _ in 0..4 {
-        rig.pass(TimeDelta::minutes(31));
+        rig.later(TimeDelta::minutes(31)).await;
         all_asked(&rig).await;
         rig.until(&format!("not exists (select from conversion_outbox.delivery where state = 'pending' and due_at <= '{}')",
             rig.clock.now().to_rfc3339()))
@@ -99,7 +99,7 @@ async fn what_is_taken_back_before_it_left_never_leaves() {
     let worker = rig.work_with(Setup::all());
     rig.until("not exists (select from conversion_outbox.queue)")
         .await;
-    rig.pass(TimeDelta::minutes(10));
+    rig.later(TimeDelta::minutes(10)).await;
     rig.until_final().await;
     for platform in Destination::ALL {
         assert_eq!(
@@ -134,7 +134,7 @@ async fn what_was_counted_and_is_sent_again_for_anothers_sake_is_not_taken_for_u
     let worker = rig.work_with(data_manager());
     rig.until_state(DATA_MANAGER, "order_paid:o-1", "sent")
         .await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     // Google counted the one and not the other, and does not say which.
     rig.until_state(DATA_MANAGER, "order_paid:o-1", "pending/too_early")
         .await;
@@ -211,7 +211,7 @@ async fn data_manager_counts_and_the_ads_api_takes_back() {
         .await;
     rig.until_state(DATA_MANAGER, "o-1_refund_1", "skipped/unsupported_event")
         .await;
-    rig.pass(TimeDelta::minutes(31));
+    rig.later(TimeDelta::minutes(31)).await;
     all_asked(&rig).await;
     rig.insert(&[refund("o-2", 1, None)]).await;
     for _ in 0..3 {

@@ -50,7 +50,7 @@ async fn a_token_is_asked_for_once_however_many_need_it_and_renewed_before_it_en
     };
     assert_eq!((calls(&rig).calls, calls(&rig).at_once_max), (1, 1));
     // Good for an hour, renewed when less than four minutes are left.
-    rig.pass(TimeDelta::minutes(57));
+    rig.later(TimeDelta::minutes(57)).await;
     rig.insert(&[order("o-40")]).await;
     rig.until_state(DATA_MANAGER, "order_paid:o-40", "sent")
         .await;
