@@ -18,6 +18,14 @@ const DESTINATIONS: [Destination; 4] = [
     Destination::LinkedIn,
 ];
 
+/// What a lost line may leave behind under a lease that nobody holds.
+#[derive(Clone, Copy)]
+enum Abandoned {
+    Nothing,
+    Delivery,
+    Question,
+}
+
 /// How many lives each destination has seen.
 #[derive(Clone, Copy, Default)]
 struct Lives {
@@ -64,7 +72,7 @@ async fn sweep(place: Place) {
     let wire = Wire::to(server).await;
     rig.reach_by(&format!("127.0.0.1:{}", wire.port));
     let mut lives = Lives::default();
-    let worker = live(&rig, &mut lives, true, false).await;
+    let worker = live(&rig, &mut lives, true, Abandoned::Nothing).await;
     worker.drain().await;
     let statements = wire.seen();
     let missing: BTreeSet<&str> = LEAST
@@ -79,9 +87,15 @@ async fn sweep(place: Place) {
         // Late answers take their time, so only the lives that need them wait for them.
         let is_asked_later = statement.contains("request");
         // Claimed and not known of, or asked and not written: that comes back when its lease has run out.
-        let is_abandoned = statement == "settle_request"
-            || place == Place::AfterCommit && statement.starts_with("claim_");
-        let worker = live(&rig, &mut lives, is_asked_later, is_abandoned).await;
+        let abandoned = match statement.as_str() {
+            "settle_request" => Abandoned::Question,
+            "claim_requests" if place == Place::AfterCommit => Abandoned::Question,
+            other if other.starts_with("claim_") && place == Place::AfterCommit => {
+                Abandoned::Delivery
+            }
+            _ => Abandoned::Nothing,
+        };
+        let worker = live(&rig, &mut lives, is_asked_later, abandoned).await;
         assert!(!wire.uncut(), "{statement} was not sent in this life");
         cuts += 1;
         wire.struck(cuts).await;
@@ -91,7 +105,7 @@ async fn sweep(place: Place) {
 }
 
 /// An order and a lead: claimed, refused once by Meta with a 503, sent, settled, asked for later.
-async fn live(rig: &Rig, lives: &mut Lives, is_asked_later: bool, is_abandoned: bool) -> Running {
+async fn live(rig: &Rig, lives: &mut Lives, is_asked_later: bool, abandoned: Abandoned) -> Running {
     let fault = rig.event_fault(FaultKind::Status, Platform::Meta, |fault| {
         (fault.status, fault.times) = (Some(503), Some(1));
     });
@@ -108,24 +122,32 @@ async fn live(rig: &Rig, lives: &mut Lives, is_asked_later: bool, is_abandoned: 
     lives.asked_later += i64::from(is_asked_later);
     until(
         rig,
-        is_abandoned,
+        abandoned,
         "(select bool_and(state <> 'pending' or reason = 'retry' and lease_until is null)
                    from conversion_outbox.delivery)
                 and not exists (select from conversion_outbox.queue)",
     )
     .await;
     rig.pass(TimeDelta::minutes(31));
-    until(rig, is_abandoned, &format!("{ALL_FINAL} and not exists (select from conversion_outbox.request where settled_at is null)")).await;
+    until(rig, abandoned, &format!("{ALL_FINAL} and not exists (select from conversion_outbox.request where settled_at is null)")).await;
     rig.sandbox.remove_fault(fault);
     worker
 }
 
-/// Time passes only where something may have been abandoned.
-async fn until(rig: &Rig, is_abandoned: bool, condition: &str) {
-    if is_abandoned {
-        super::until_with_time(rig, super::ONE_FAILURE, condition).await;
-    } else {
-        rig.until(condition).await;
+/// Time passes only where something may have been abandoned, and not while anything else is under way.
+async fn until(rig: &Rig, abandoned: Abandoned, condition: &str) {
+    match abandoned {
+        Abandoned::Nothing => rig.until(condition).await,
+        Abandoned::Delivery => super::until_with_time(rig, super::ONE_FAILURE, condition).await,
+        Abandoned::Question => {
+            for _ in 0..12 {
+                if rig.until_for(super::ONE_FAILURE, condition).await {
+                    return;
+                }
+                rig.later(TimeDelta::minutes(2)).await;
+            }
+            rig.until(condition).await;
+        }
     }
 }
 
