@@ -42,7 +42,7 @@ access_token = {{ file = \"{}/meta.token\" }}\n",
     );
     Setup {
         // Time passes while requests are under way: no lease may run out by that.
-        worker: "lease_secs = 3600\nrequest_timeout_secs = 1\nbackoff_initial_secs = 1\nbackoff_cap_secs = 1",
+        worker: "lease_secs = 3600\nrequest_timeout_secs = 3\nbackoff_initial_secs = 1\nbackoff_cap_secs = 1",
         rest: rest.leak(),
         ..Destination::ALL
             .into_iter()
@@ -182,7 +182,7 @@ async fn tokens_and_late_answers_are_asked_for_again() {
         .collect();
     rig.insert(&[order("o-1")]).await;
     let worker = rig.work_with(Setup {
-        worker: "lease_secs = 3600\nrequest_timeout_secs = 1\nbackoff_initial_secs = 1\nbackoff_cap_secs = 1",
+        worker: "lease_secs = 3600\nrequest_timeout_secs = 3\nbackoff_initial_secs = 1\nbackoff_cap_secs = 1",
         google: "status_first_secs = 60\nstatus_pause_max_secs = 60",
         ..Setup::only(&ASKED)
     });
