@@ -1,14 +1,13 @@
 //! What the commands of operators share: which deliveries are meant, when, and why something is done.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
-use super::{ConfigFile, usage};
+use super::{ConfigFile, rights, usage};
 use crate::config::Config;
 use crate::config::database::DatabaseConfig;
 use crate::config::secret::SecretRef;
 use crate::db::connect::Database;
-use crate::db::error::DatabaseError;
 use crate::operations::Filter;
 use crate::outcome::{Reason, State};
 
@@ -124,21 +123,9 @@ pub(super) fn open(
     Ok((config, database?))
 }
 
-/// Says so where the login may not do it.
+/// The result of what an operator asks for; says so where the login is none's.
 pub(super) fn told<T>(result: Result<T, impl Into<anyhow::Error>>) -> anyhow::Result<T> {
-    result.map_err(Into::into).map_err(|error: anyhow::Error| {
-        let refused = error
-            .chain()
-            .find_map(|cause| cause.downcast_ref::<DatabaseError>())
-            .and_then(DatabaseError::code);
-        // insufficient_privilege: PostgreSQL's manual, appendix A.
-        match refused {
-            Some("42501") => anyhow!(
-                "this login may not do that. Fix: grant it conversion_outbox_operator, or take another login with --database-url-env"
-            ),
-            _ => error,
-        }
-    })
+    rights::needs(rights::OPERATOR, result)
 }
 
 /// The reason of something that is done; nothing where it is only looked at.

@@ -4,9 +4,12 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{ConfigFile, output};
+use crate::config::destination::DestinationConfig;
 use crate::config::fault::{Fault, Faults, Place};
 use crate::config::{self, Config};
 use crate::db::connect::Database;
+use crate::reconcile::source::Source;
+use crate::suppression::SubjectKeys;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -69,22 +72,41 @@ fn unusable(config: &Config) -> Vec<String> {
         .destinations
         .iter()
         .filter(|one| one.is_enabled)
-        .filter_map(|one| {
-            let error = one.settings.credentials().check().err()?;
-            Some(format!("destination \"{}\": {error}", one.name))
-        });
-    let admin = config
-        .admin
-        .iter()
-        .flat_map(|admin| [&admin.token, &admin.database_url]);
-    let admin = admin
-        .flatten()
-        .filter_map(|secret| Some(format!("[admin]: {}", secret.load().err()?)));
+        .flat_map(of_destination);
+    let admin = config.admin.iter().flat_map(|admin| {
+        let url = admin.database_url.as_ref();
+        let url = url.and_then(|secret| Some(format!("[admin]: {}", secret.load().err()?)));
+        let token = admin.check_token().err().map(|error| error.to_string());
+        token.into_iter().chain(url)
+    });
+    let keys = SubjectKeys::load(&config.privacy)
+        .err()
+        .map(|error| error.to_string());
+    let sources = config.reconcile.iter().filter_map(|entry| {
+        entry.database_url.as_ref()?;
+        let error = Source::open(entry, &config.database).err()?;
+        Some(format!("[[reconcile]] \"{}\": {error}", entry.name))
+    });
     database
         .into_iter()
         .chain(credentials)
         .chain(admin)
+        .chain(keys)
+        .chain(sources)
         .collect()
+}
+
+/// Its own credential, and the one for reports where that is another.
+fn of_destination(destination: &DestinationConfig) -> Vec<String> {
+    let name = &destination.name;
+    let own = destination.settings.credentials().check().err();
+    let own = own.map(|error| format!("destination \"{name}\": {error}"));
+    let report = destination.report.as_ref();
+    let report = report.and_then(|report| report.credentials().check().err());
+    let report = report.map(|error| format!("destination \"{name}\": {error}"));
+    let mut found: Vec<String> = own.into_iter().chain(report).collect();
+    found.dedup();
+    found
 }
 
 fn names(config: &Config) -> Vec<&str> {

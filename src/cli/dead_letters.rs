@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::by_hand::{self, Which, stamp};
+use super::rights::{READER, needs};
 use super::runs::{self, ReplayArgs};
 use super::{ConfigFile, DatabaseArgs, block_on, output, usage};
 use crate::db::connect::Database;
@@ -96,16 +97,16 @@ fn list(args: &ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
         (None, _) => filter,
     };
     let database = file.database(&args.database)?;
-    block_on(async { by_hand::told(are_known(&database, &filter).await) })?;
+    block_on(async { needs(READER, are_known(&database, &filter).await) })?;
     if args.by.is_some() {
         let groups =
-            block_on(async { by_hand::told(dead_letters::groups(&database, &filter).await) })?;
+            block_on(async { needs(READER, dead_letters::groups(&database, &filter).await) })?;
         return match args.json {
             true => output::print_json(&groups),
             false => output::print(&grouped(&groups)),
         };
     }
-    let letters = block_on(async { by_hand::told(dead_letters::list(&database, &filter).await) })?;
+    let letters = block_on(async { needs(READER, dead_letters::list(&database, &filter).await) })?;
     if filter.limit.is_none() && letters.len() as i64 == dead_letters::LISTED {
         eprintln!(
             "the newest {} are shown; --limit COUNT shows more",

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::by_hand::{self, stamp};
+use super::rights::{READER, needs};
 use super::{ConfigFile, DatabaseArgs, block_on, doctor, output};
 use crate::operations::{destinations, known};
 
@@ -68,7 +69,7 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
     match command {
         Command::List { json, database } => {
             let database = file.database(&database)?;
-            let listed = block_on(async { by_hand::told(destinations::list(&database).await) })?;
+            let listed = block_on(async { needs(READER, destinations::list(&database).await) })?;
             match json {
                 true => output::print_json(&listed),
                 false => output::print(&readable(&listed)),

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::by_hand::{self, stamp};
+use super::rights::{READER, needs};
 use super::runs::{self, ReplayArgs};
 use super::{ConfigFile, DatabaseArgs, block_on, output};
 use crate::operations::life::{self, Listed, Wanted};
@@ -82,7 +83,7 @@ fn list(args: ListArgs, file: &ConfigFile) -> anyhow::Result<()> {
         until: args.until,
         limit: args.limit,
     };
-    let events = block_on(async { by_hand::told(life::list(&database, &wanted).await) })?;
+    let events = block_on(async { needs(READER, life::list(&database, &wanted).await) })?;
     match args.json {
         true => output::print_json(&events),
         false => output::print(&listed(&events)),

@@ -1,11 +1,16 @@
 //! `migrate`: brings the schema up to date, says how it stands, or prints the SQL for another tool.
 
+use super::rights::{READER, needs};
 use super::{ConfigFile, DatabaseArgs, block_on, output};
 use crate::db::migrate::{self, MIGRATIONS, Step, StepState};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Apply what is not applied yet. Safe to run twice and at once.
+    ///
+    /// Not with the worker's login: the first time a superuser's, or one with createrole and with create on this database;
+    /// later that one again, or another member of conversion_outbox_owner. Workers may go on meanwhile, except where
+    /// CHANGELOG.md says otherwise.
     Up {
         #[command(flatten)]
         database: DatabaseArgs,
@@ -18,7 +23,7 @@ pub(super) enum Command {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Print plain SQL, for Flyway and the like. Needs no database.
+    /// Print plain SQL, for Flyway and the like, with what `migrate status` goes by. Needs no database.
     Print {
         /// First version.
         #[arg(long, default_value_t = 1)]
@@ -45,7 +50,7 @@ pub(super) fn run(command: Command, file: &ConfigFile) -> anyhow::Result<()> {
         }
         Command::Status { json, database } => {
             let database = file.database(&database)?;
-            let steps = block_on(async { Ok(migrate::status(&database).await?) })?;
+            let steps = block_on(async { needs(READER, migrate::status(&database).await) })?;
             match json {
                 true => output::print_json(&steps),
                 false => output::print(&output::table(&rows(&steps))),

@@ -16,6 +16,7 @@ mod preview;
 mod privacy;
 pub mod reconcile;
 mod report;
+mod rights;
 mod run;
 pub mod runs;
 #[cfg(feature = "sandbox")]
@@ -48,7 +49,8 @@ pub struct Cli {
         long,
         global = true,
         env = "CONVERSION_OUTBOX_CONFIG",
-        value_name = "FILE"
+        value_name = "FILE",
+        display_order = 900
     )]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -59,12 +61,12 @@ pub struct Cli {
 enum Command {
     /// Deliver events until told to stop (SIGTERM or Ctrl-C drain first).
     Run,
-    /// Bring the schema of the database up to date.
+    /// Bring the schema of the database up to date, or show what that takes.
     #[command(subcommand)]
     Migrate(migrate::Command),
     /// Check the configuration: every fault at once, with its line and a fix.
     Check(check::Args),
-    /// Commands about the configuration.
+    /// `config check` is `check`.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Show for one event what would be sent where, without sending it.
@@ -82,13 +84,13 @@ enum Command {
     ///
     /// For the morning: run it from a scheduler and send what it prints. Needs the role conversion_outbox_reader or more.
     Report(report::Args),
-    /// Commands about destinations.
+    /// List destinations; pause, resume or test one.
     #[command(subcommand)]
     Destinations(destinations::Command),
-    /// Commands about deliveries that ended without having arrived for certain.
+    /// List deliveries that ended without having arrived for certain, why, and what to do; send them again, or skip them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
-    /// Commands about events.
+    /// List events, or show one's whole life; send its deliveries again, or skip them.
     #[command(subcommand)]
     Events(events::Command),
     /// Keep people's data no longer than needed, tell nobody about those who opted out, and prove it.

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::rights::{WORKER, needs};
 use super::{ConfigFile, DatabaseArgs, block_on, output, usage};
 use crate::claim;
 use crate::config::Config;
@@ -61,7 +62,10 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     let now = args.now.map_or_else(Utc::now, |now| now.to_utc());
     let (event, around) = match (&args.event, &args.event_id) {
         (Some(path), _) => from_files(path, args, &config, now)?,
-        (None, Some(id)) => block_on(from_database(&file.database(&args.database)?, id, &config))?,
+        (None, Some(id)) => {
+            let database = file.database(&args.database)?;
+            block_on(async { needs(WORKER, from_database(&database, id, &config).await) })?
+        }
         (None, None) => unreachable!("clap demands one of the two"),
     };
     let previews = preview::preview(&event, &around, &config, only, now);

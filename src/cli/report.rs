@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use chrono::{NaiveDate, Utc};
 
+use super::rights::{READER, needs};
 use super::{ConfigFile, DatabaseArgs, block_on, by_hand, output};
 use crate::db::connect::Database;
 use crate::digest::{self, Digest};
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
         Some(_) => None,
         None => file.load()?.telemetry.environment,
     };
-    let digest = block_on(read(&database, args.day, environment))?;
+    let digest = block_on(async { needs(READER, read(&database, args.day, environment).await) })?;
     let format = if args.json { Format::Json } else { args.format };
     let text = written(&digest, format)?;
     match &args.output {

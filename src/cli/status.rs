@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use tokio_postgres::Row;
 
+use super::rights::{READER, needs};
 use super::{ConfigFile, DatabaseArgs, block_on, output};
 use crate::db::connect::Database;
 use crate::db::migrate;
@@ -62,9 +63,10 @@ struct Held {
 pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     let database = file.database(&args.database)?;
     if args.json {
-        return output::print_json(&block_on(json(&database))?);
+        let json = block_on(async { needs(READER, json(&database).await) })?;
+        return output::print_json(&json);
     }
-    let (_, standings) = block_on(read(&database))?;
+    let (_, standings) = block_on(async { needs(READER, read(&database).await) })?;
     if standings.is_empty() {
         return output::print("no destinations yet: a worker registers them when it starts");
     }

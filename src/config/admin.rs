@@ -2,8 +2,24 @@
 
 use std::net::SocketAddr;
 
+use thiserror::Error;
+
 use super::read::Reader;
-use super::secret::SecretRef;
+use super::secret::{SecretError, SecretRef};
+
+/// A token that is shorter could be guessed.
+const TOKEN_LENGTH_MIN: usize = 16;
+
+/// Why nobody could log in with the token; a worker does not start then.
+#[derive(Debug, Error)]
+pub enum AdminTokenError {
+    /// It cannot be read.
+    #[error("admin.token: {0}")]
+    Unreadable(#[from] SecretError),
+    /// It can be guessed.
+    #[error("admin.token is too short. Fix: write at least {TOKEN_LENGTH_MIN} random characters")]
+    TooShort,
+}
 
 /// `[admin]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +71,17 @@ impl AdminConfig {
             is_default,
         };
         is_enabled.then_some(admin)
+    }
+
+    /// Whether there is a token, where it is one that can be used.
+    pub fn check_token(&self) -> Result<bool, AdminTokenError> {
+        let Some(token) = &self.token else {
+            return Ok(false);
+        };
+        match token.load()?.expose().len() {
+            TOKEN_LENGTH_MIN.. => Ok(true),
+            _ => Err(AdminTokenError::TooShort),
+        }
     }
 }
 

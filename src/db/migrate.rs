@@ -102,12 +102,14 @@ pub enum SchemaError {
     Database(#[from] DatabaseError),
     /// There is no schema.
     #[error(
-        "this database has no schema conversion_outbox. Fix: run `conversion-outbox migrate up`"
+        "this database has no schema conversion_outbox. Fix: run `conversion-outbox migrate up`, with a login that may make roles \
+         (--database-url-env NAME)"
     )]
     Absent,
     /// The schema is older than this program.
     #[error(
-        "the schema has version {found}, this program needs {}. Fix: run `conversion-outbox migrate up`",
+        "the schema has version {found}, this program needs {}. Fix: run `conversion-outbox migrate up`, with the \
+         login that made the schema (--database-url-env NAME)",
         SUPPORTED.start()
     )]
     Older {
@@ -116,7 +118,8 @@ pub enum SchemaError {
     },
     /// The schema is newer than this program.
     #[error(
-        "the schema has version {found}, this program knows {} at most. Fix: run a newer release",
+        "the schema has version {found}, this program knows {} at most. Fix: run the release that migrated it, or a \
+         newer one; a schema does not go back",
         SUPPORTED.end()
     )]
     Newer {
@@ -223,7 +226,7 @@ async fn apply(transaction: &Transaction<'_>, migration: &Migration) -> Result<(
             " Fix: a table is in use; run the command again, best in a quiet hour".to_owned()
         }
         None if refused.code() == &SqlState::INSUFFICIENT_PRIVILEGE => {
-            " Fix: migrate as a superuser, or as a login with createrole and with create on this database".to_owned()
+            format!(" Fix: {} (--database-url-env NAME)", who_may(migration))
         }
         None => String::new(),
     };
@@ -233,6 +236,18 @@ async fn apply(transaction: &Transaction<'_>, migration: &Migration) -> Result<(
         message: refused.message().to_owned(),
         hint,
     })
+}
+
+/// Whose login it takes: roles and schema are made once, and belong to the owner from then on.
+fn who_may(migration: &Migration) -> &'static str {
+    match migration.version {
+        1 => {
+            "migrate as a superuser, or as a login with createrole and with create on this database"
+        }
+        _ => {
+            "migrate as the login that made the schema, or as another member of conversion_outbox_owner; never as the worker's"
+        }
+    }
 }
 
 async fn recorded(transaction: &Transaction<'_>) -> Result<Vec<Recorded>, DatabaseError> {

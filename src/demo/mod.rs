@@ -2,6 +2,7 @@
 //! be counted, compared with what the platforms' emulators counted.
 
 pub mod audit;
+mod configuration;
 mod ledgers;
 pub mod orders;
 pub mod outlets;

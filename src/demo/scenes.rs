@@ -261,7 +261,7 @@ impl Day<'_> {
             self.stage.is_so(GOOGLE_TOLD_COUNTS).await?,
             "Google never told of a request that some of its events had failed"
         );
-        self.say("comparing the outbox with the shop's own tables, as a worker does every hour");
+        self.say("comparing the outbox with the shop's own tables and the platforms' reports, as a worker does every hour");
         self.stage.reconcile().await?;
         anyhow::ensure!(
             self.stage.is_so(NOTHING_IS_MISSING).await?,

@@ -38,6 +38,7 @@ pub(crate) fn google(now: DateTime<Utc>) -> google::Setup {
         },
         ads: google_ads::Setup {
             customers: vec![
+                Customer::new(CUSTOMER),
                 Customer::new(OLD_CUSTOMER).allowlisted(),
                 Customer::new(RETRACTING_CUSTOMER),
             ],

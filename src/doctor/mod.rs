@@ -1,9 +1,10 @@
 //! Looks at everything that has to be right before events can leave, and says of each thing what was seen and how to
 //! mend it.
 //!
-//! Judgements are pure; `database` and `platform` fetch what they judge. Nothing is changed anywhere and no event is sent,
+//! Judgements are pure; `admin`, `database`, `source`, `report` and `platform` fetch what they judge. Nothing is changed anywhere and no event is sent,
 //! unless a test event is asked for. Not for printing, and not for exit codes.
 
+mod admin;
 mod asked;
 mod credential;
 mod database;
@@ -194,6 +195,7 @@ pub async fn examine(config: &Config, scope: &Scope<'_>, now: DateTime<Utc>) -> 
             "not looked at: --no-database was given",
         ));
     }
+    checks.extend(admin::examine(config, scope.database).await);
     match scope.online {
         Some(sender) => {
             for destination in &asked {

@@ -114,6 +114,29 @@ fn check_loads_every_secret_unless_offline() {
         (said.code, said.out.as_str()),
         (0, "ok: config.toml (meta, ga4)\n")
     );
+    desk.write(
+        "more.toml",
+        &format!(
+            "{CONFIG}\n[destination.report]\nproperty_id = \"345678901\"\nservice_account = {{ file = \"no-report.json\" }}\n\
+             [admin]\ntoken = {{ env = \"ADMIN_TOKEN\" }}\n[privacy]\nsubject_key = {{ file = \"no-key\" }}\n\
+             [[reconcile]]\nname = \"orders\"\nevent = \"order_paid\"\nquery = \"select $1, $2\"\ndatabase_url = {{ file = \"no-url\" }}\n"
+        ),
+    );
+    let short = [
+        &secrets[..3],
+        &[("ADMIN_TOKEN", "0123456789abcde".to_owned())],
+    ]
+    .concat();
+    let said = desk.run_with(&["check", "--config", "more.toml"], &short);
+    assert_eq!(said.code, 78, "{}", said.err);
+    for part in [
+        "destination \"ga4\": secret file no-report.json",
+        "admin.token is too short",
+        "privacy.subject_key: secret file no-key",
+        "[[reconcile]] \"orders\": ",
+    ] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
     assert_eq!(desk.run_with(&["status"], &secrets).code, 69);
     assert_eq!(desk.run_with(&["run"], &secrets).code, 69);
     assert_eq!(
@@ -388,6 +411,31 @@ fn a_database_is_migrated_and_its_destinations_are_shown() {
         "{}",
         said.err
     );
+
+    server.psql("postgres", "create role outsider login");
+    let outsider = [(
+        "DATABASE_URL",
+        server.url("postgres").replace("postgres@", "outsider@"),
+    )];
+    for (command, role) in [
+        (&["status"][..], "reader"),
+        (&["report"], "reader"),
+        (&["migrate", "status"], "reader"),
+        (&["events", "list"], "reader"),
+        (&["dead-letters", "list"], "reader"),
+        (&["destinations", "list"], "reader"),
+        (&["preview", "--event-id", "order-1042"], "worker"),
+        (&["events", "show", "order-1042"], "operator"),
+        (&["privacy", "prove", "order-1042"], "privacy"),
+    ] {
+        let said = desk.run_with(&[command, &["--config", "config.toml"]].concat(), &outsider);
+        let fix = format!("Fix: grant it conversion_outbox_{role},");
+        assert!(
+            said.code == 1 && said.err.contains(&fix),
+            "{command:?}: {}",
+            said.err
+        );
+    }
 }
 
 #[test]

@@ -108,8 +108,23 @@ async fn a_plain_login_migrates_and_a_powerless_one_is_told_what_to_do() {
         .expect_err("powerless");
     assert!(error.to_string().contains("createrole"), "{error}");
 
+    server.psql(
+        "postgres",
+        &format!("set role migrator; {}", migrate::script(1..=14)),
+    );
+    server.psql("postgres", "grant conversion_outbox_worker to powerless");
+    let error = migrate::up(&server.open("powerless", "postgres"))
+        .await
+        .expect_err("a worker's login");
+    assert!(
+        error
+            .to_string()
+            .contains("another member of conversion_outbox_owner"),
+        "{error}"
+    );
+
     let migrator = server.open("migrator", "postgres");
-    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 15);
+    assert_eq!(migrate::up(&migrator).await.expect("migrated").len(), 1);
     assert_eq!(migrate::check(&migrator).await.expect("readable"), 15);
     server.psql(
         "postgres",

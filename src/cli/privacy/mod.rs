@@ -12,7 +12,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{ConfigFile, DatabaseArgs, block_on, output, usage};
+use super::{ConfigFile, DatabaseArgs, block_on, output, rights, usage};
 use crate::db::connect::Database;
 use crate::db::error::DatabaseError;
 use crate::proof;
@@ -274,16 +274,7 @@ fn keys(config: &crate::config::Config) -> anyhow::Result<SubjectKeys> {
 
 /// The rows, or what to do where this login may not.
 fn allowed<T>(result: Result<T, DatabaseError>) -> anyhow::Result<T> {
-    // insufficient_privilege: PostgreSQL's manual, appendix A.
-    if result
-        .as_ref()
-        .is_err_and(|error| error.code() == Some("42501"))
-    {
-        bail!(
-            "this login may not do that. Fix: grant it conversion_outbox_privacy, or take another login with --database-url-env"
-        );
-    }
-    Ok(result?)
+    rights::needs(rights::PRIVACY, result)
 }
 
 fn changed(rows: Vec<tokio_postgres::Row>) -> anyhow::Result<i64> {

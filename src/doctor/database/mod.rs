@@ -247,8 +247,11 @@ async fn events(database: &Database, config: &Config) -> Result<Vec<Check>, Data
         Check::ok(
             "events",
             format!(
-                "each kind of the latest {LATEST} events goes somewhere ({} kinds)",
-                names.len()
+                "each kind of the latest {LATEST} events goes somewhere ({})",
+                match names.len() {
+                    1 => "1 kind".to_owned(),
+                    kinds => format!("{kinds} kinds"),
+                }
             ),
         )
     } else {

@@ -87,6 +87,56 @@ async fn sources_of_truth_are_read_and_a_missing_index_is_told_with_what_makes_i
 }
 
 #[tokio::test]
+async fn a_listener_for_people_that_nobody_can_use_is_told() {
+    let rig = sound().await;
+    rig.run(
+        "create role admin_looker login in role conversion_outbox_reader; create role admin_stranger login",
+    )
+    .await;
+    let configured = |login: &str, token: &str| {
+        let url = rig.write("admin.url", &rig.url_of(login));
+        let token = rig.write("admin.token", token);
+        format!(
+            "{}[admin]\ntoken = {{ file = \"{}\" }}\ndatabase_url = {{ file = \"{}\" }}\n",
+            all(&rig),
+            token.display(),
+            url.display()
+        )
+    };
+    let good = "0123456789abcdef";
+    for (login, token, code, findings) in [
+        ("rig_operator", good, 0, &["-/platforms skipped"][..]),
+        (
+            "admin_looker",
+            good,
+            0,
+            &["-/admin warn", "-/platforms skipped"],
+        ),
+        (
+            "admin_stranger",
+            good,
+            3,
+            &["-/admin fail", "-/platforms skipped"],
+        ),
+        (
+            "admin_nobody",
+            good,
+            69,
+            &["-/admin fail", "-/platforms skipped"],
+        ),
+        (
+            "rig_operator",
+            "short",
+            78,
+            &["-/admin fail", "-/platforms skipped"],
+        ),
+    ] {
+        let told = doctor(&rig, &configured(login, token), &[]).await;
+        told.is(code, findings);
+    }
+}
+
+#[tokio::test]
 async fn what_is_unsafe_or_goes_nowhere_is_told() {
     let rig = sound().await;
     let setup = Setup {
@@ -229,7 +279,7 @@ fn a_database_without_schema_or_without_answer_and_a_wrong_configuration() {
         3,
         &["-/schema fail", "-/database skipped", "-/platforms skipped"],
     );
-    told.says("[run `conversion-outbox migrate up`]");
+    told.says("[run `conversion-outbox migrate up`, with a login that may make roles");
 
     let told = run(
         &["config.toml"],
