@@ -2,13 +2,15 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::Next;
 use serde_json::{Value, json};
 
+use super::origin::own_path;
+use crate::db::error::DatabaseError;
 use crate::pages::Desk;
 use crate::pages::frame::Sheet;
-use crate::pages::html::html;
+use crate::pages::html::{html, sentence};
 
 /// Why there is nothing else to see; travels with the answer until it is known who reads it.
 #[derive(Clone, Debug)]
@@ -52,10 +54,28 @@ pub(crate) fn failed(error: &anyhow::Error) -> Response<Body> {
         error = format!("{error:#}"),
         "the admin listener cannot ask the database"
     );
-    refused(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the database does not answer: see the worker's log",
-    )
+    let why = match error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<DatabaseError>())
+        .and_then(DatabaseError::code)
+    {
+        // Tables, columns or functions are not there.
+        Some("42P01" | "42703" | "42883" | "3F000") => {
+            "the database's schema is not of this version: run conversion-outbox migrate up"
+        }
+        // Locks, time and connections: PostgreSQL's manual, appendix A.
+        Some("55P03" | "57014" | "40P01" | "53300" | "53400") => {
+            "the database is too busy to answer in time: try again in a moment; if it lasts, see what it waits for in pg_stat_activity"
+        }
+        Some("57P01" | "57P02" | "57P03" | "25006") => {
+            "the database is starting, stopping or read-only: try again in a moment"
+        }
+        None => {
+            "the database does not answer: see that it runs; the worker's log says how it was asked"
+        }
+        Some(_) => "the database cannot say: the worker's log has its words",
+    };
+    refused(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 /// Turns a refusal into a page where a browser asked. Lies around everything else, so that all refusals look alike.
@@ -65,6 +85,8 @@ pub(super) async fn dress(
     next: Next,
 ) -> Response<Body> {
     let is_browser = wants_html(request.headers());
+    let asked = request.uri().path_and_query().map(ToString::to_string);
+    let again = asked.filter(|_| request.method() == Method::GET);
     let mut plain = next.run(request).await;
     let Some(Refused(why)) = plain.extensions_mut().remove() else {
         return plain;
@@ -72,7 +94,10 @@ pub(super) async fn dress(
     if !is_browser {
         return plain;
     }
-    let mut page = desk.show(plain.status(), &sheet(plain.status(), &why));
+    let mut page = desk.show(
+        plain.status(),
+        &sheet(plain.status(), &why, again.as_deref()),
+    );
     for (name, value) in plain.headers() {
         if !page.headers().contains_key(name) && name != header::CONTENT_LENGTH {
             page.headers_mut().insert(name, value.clone());
@@ -81,7 +106,8 @@ pub(super) async fn dress(
     page
 }
 
-fn sheet(status: StatusCode, why: &str) -> Sheet {
+/// `again` is what was asked for: what is not there now may be there later.
+fn sheet(status: StatusCode, why: &str, again: Option<&str>) -> Sheet {
     let title = match status {
         StatusCode::BAD_REQUEST => "This cannot be shown",
         StatusCode::UNAUTHORIZED => "Who are you?",
@@ -92,20 +118,16 @@ fn sheet(status: StatusCode, why: &str) -> Sheet {
         StatusCode::SERVICE_UNAVAILABLE => "Not now",
         _ => "That did not work",
     };
-    let mut sentence = why.chars();
-    let sentence: String = sentence
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(sentence)
-        .collect();
     Sheet {
         page: None,
         title: title.to_owned(),
         refresh: None,
         body: html! {
-            p.lead { (sentence) "." }
-            p { a href="/" { "Go to the overview" } }
+            p.lead { (sentence(why)) }
+            p.row {
+                @if let Some(again) = again.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE).map(own_path) { a.button href=(again) { "Try again" } " " }
+                a.button href="/" { "Go to the overview" }
+            }
         },
     }
 }

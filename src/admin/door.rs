@@ -109,7 +109,9 @@ impl Door {
                 return Err(Refusal::Session);
             }
         }
-        self.compare(peer, bearer(headers).unwrap_or_default())
+        // Whoever gives none guesses nothing: a probe without it must not keep all others of its address waiting.
+        let given = bearer(headers).filter(|token| !token.is_empty());
+        self.compare(peer, given.ok_or(Refusal::Token)?)
             .map(|_| Visitor::WithToken)
     }
 
@@ -237,17 +239,17 @@ fn to_login(request: &Request) -> Response<Body> {
 
 impl Door {
     pub(super) fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        let wait;
         let (word, status, why) = match refusal {
             Refusal::Token => (
                 "token",
                 StatusCode::UNAUTHORIZED,
                 "send the token of admin.token as Authorization: Bearer",
             ),
-            Refusal::Throttled(_) => (
-                "throttled",
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many wrong tokens from this address: wait",
-            ),
+            Refusal::Throttled(seconds) => {
+                wait = format!("too many wrong tokens from this address: wait {seconds} s");
+                ("throttled", StatusCode::TOO_MANY_REQUESTS, wait.as_str())
+            }
             Refusal::Host => (
                 "host",
                 StatusCode::FORBIDDEN,

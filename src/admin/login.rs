@@ -141,11 +141,11 @@ fn logged_in(operator: &Operator, door: &Door) -> Markup {
     html! {
         p.lead { "You are logged in." }
         p { "The session ends after half an hour without use, after eight hours in any case, and when the token is replaced." }
-        form method="post" action="/logout" {
+        form.stacked method="post" action="/logout" {
             input type="hidden" name="form" value=(operator.word("log out", door.now()));
             button type="submit" { "Log out" }
         }
-        p { a href="/" { "Go to the overview" } }
+        p.row { a.button href="/" { "Go to the overview" } }
     }
 }
 

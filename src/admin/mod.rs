@@ -80,6 +80,7 @@ pub fn router(
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::from_fn(pages::only_text))
         .layer(middleware::from_fn_with_state(door.clone(), door::enter))
         .with_state(desk.clone());
     Ok(inside
@@ -158,10 +159,15 @@ async fn resume(
     }
 }
 
-async fn nowhere() -> Response<Body> {
+async fn nowhere(headers: HeaderMap) -> Response<Body> {
     refused(
         StatusCode::NOT_FOUND,
-        "for tools there is GET /status, GET /destinations and POST /destinations/{name}/resume; for people, the overview leads to every page",
+        match wants_html(&headers) {
+            true => "no page has this address: the overview leads to every page",
+            false => {
+                "for tools there is GET /status, GET /destinations and POST /destinations/{name}/resume; for people, the overview leads to every page"
+            }
+        },
     )
 }
 

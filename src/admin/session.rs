@@ -2,8 +2,8 @@
 //!
 //! A session is kept nowhere: its cookie says when it began and when it was last used, under a seal that is made from the
 //! token. So every replica behind one address takes it, a restart ends none, and whoever replaces the token ends all. The
-//! price: a replica that did not see somebody log out would take that cookie until it is half an hour old, if anybody
-//! still had it; the browser has not.
+//! price: a replica that did not see somebody log out would take that cookie as long as it is used, eight hours at most, if
+//! anybody still had it; the browser has not.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -77,29 +77,39 @@ impl Refusal {
         )
     }
 
-    /// A sentence for people: why, and what can be done.
-    pub fn explained(self) -> &'static str {
+    /// Why, for people.
+    pub fn because(self) -> &'static str {
         match self {
-            Refusal::Erased => {
-                "the person was erased: nothing is told of them any more; --force does not help"
-            }
+            Refusal::Erased => "the person was erased: nothing is told of them any more",
             Refusal::NotConfigured => {
-                "this destination is not configured, or disabled: no worker would send it; --force does not help"
+                "this destination is not configured, or disabled: no worker would send it"
             }
             Refusal::NotMapped => {
-                "the destination has no name, action or rule for this event: map it first; --force does not help"
+                "the destination has no name, action or rule for this event: map it first"
             }
-            Refusal::TooOld => {
-                "older than the platform takes: it would only be refused again; --force does not help"
-            }
-            Refusal::AgeUsedUp => {
-                "older than age_max_hours of the configuration: raise that, or --force gives it that time once more"
-            }
+            Refusal::TooOld => "older than the platform takes: it would only be refused again",
+            Refusal::AgeUsedUp => "older than age_max_hours of the configuration: raise that",
             Refusal::MayCountTwice => {
-                "it may have arrived and the platform does not recognise a repeat: look there first; --force takes the risk of a second conversion"
+                "it may have arrived and the platform does not recognise a repeat: look there first"
             }
             Refusal::WindowOver => {
-                "it may have arrived and the time in which the platform recognises a repeat is over: look there first; --force takes the risk of a second conversion"
+                "it may have arrived and the time in which the platform recognises a repeat is over: look there first"
+            }
+        }
+    }
+
+    /// Why, and what the command can do about it.
+    pub fn explained(self) -> String {
+        let because = self.because();
+        match self {
+            Refusal::AgeUsedUp => {
+                format!("{because}, or --force gives it that time once more")
+            }
+            Refusal::MayCountTwice | Refusal::WindowOver => {
+                format!("{because}; --force takes the risk of a second conversion")
+            }
+            Refusal::Erased | Refusal::NotConfigured | Refusal::NotMapped | Refusal::TooOld => {
+                format!("{because}; --force does not help")
             }
         }
     }

@@ -21,16 +21,16 @@ pub fn advice(reason: Option<Reason>) -> &'static str {
             "the worker itself failed on it: look into its log and report that; replay after an update"
         }
         Some(Reason::NoAnswer | Reason::CountMismatch) => {
-            "it may have arrived: look at the platform; skip it if it is there, replay --force if it is not"
+            "it may have arrived: look at the platform; skip it if it is there; if it is not, replay it and overrule the doubt"
         }
         Some(Reason::RepeatWindowOver) => {
-            "it may have arrived, and a repeat is not recognised any more: look at the platform; skip it if it is there, replay --force if it is not"
+            "it may have arrived, and a repeat is not recognised any more: look at the platform; skip it if it is there; if it is not, replay it and overrule the doubt"
         }
         Some(Reason::AttemptsUsedUp) => {
             "it failed while others passed: see its code, mend the cause, then replay"
         }
         Some(Reason::AgeUsedUp) => {
-            "it waited longer than age_max_hours: raise that and replay, or replay --force"
+            "it waited longer than age_max_hours: raise that and replay, or replay and overrule the doubt"
         }
         _ => "see its tries: conversion-outbox dead-letters show EVENT_ID",
     }

@@ -340,13 +340,16 @@ impl Timeline {
             late["reasons"]
         );
         self.add(&late["settled_at"], &place, Kind::Late, said);
-        let hold = &one["hold"];
-        let held = format!(
-            "destination held ({}): {}",
-            text(&hold["reason"]),
-            text(&hold["advice"])
-        );
-        self.add(&hold["since"], &place, Kind::Hold, held);
+        // What was final when the destination was held is none of the hold's business.
+        if one["state"] == "pending" {
+            let hold = &one["hold"];
+            let held = format!(
+                "destination held ({}): {}",
+                text(&hold["reason"]),
+                text(&hold["advice"])
+            );
+            self.add(&hold["since"], &place, Kind::Hold, held);
+        }
     }
 
     fn attempt(&mut self, place: &str, attempt: &Value) {
@@ -398,4 +401,21 @@ fn text(value: &Value) -> String {
 
 fn time(value: &Value) -> Option<DateTime<Utc>> {
     value.as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_told_of_what_it_holds_back() {
+        let told = |state: &str| {
+            let life = json!({ "deliveries": [{
+                "destination": "meta", "state": state, "settled_at": "2026-11-25T09:00:00Z",
+                "hold": { "reason": "credential", "advice": "replace it", "since": "2026-11-25T10:00:00Z" },
+            }] });
+            timeline(&life).iter().any(|entry| entry.kind == Kind::Hold)
+        };
+        assert_eq!((told("pending"), told("accepted")), (true, false));
+    }
 }

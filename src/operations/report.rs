@@ -58,8 +58,11 @@ pub struct Refused {
     pub refusal: &'static str,
     /// Whether `--force` overrules that.
     pub can_be_forced: bool,
-    /// The same in a sentence.
-    pub why: &'static str,
+    /// The same in a sentence, with what the command can do about it.
+    pub why: String,
+    /// The same without that, for pages.
+    #[serde(skip)]
+    pub because: &'static str,
     /// How many.
     pub count: u64,
     /// One of them.
@@ -124,6 +127,7 @@ impl Tally {
                     refusal: refusal.as_str(),
                     can_be_forced: refusal.can_be_forced(),
                     why: refusal.explained(),
+                    because: refusal.because(),
                     count: *count,
                     sample_event_id: sample.clone(),
                 },

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use super::Desk;
-use super::doing::told_at;
+use super::doing::{own_words, told_at};
 use super::frame::{Page, Sheet};
-use super::html::{Markup, address, deliveries, html, name, time};
+use super::html::{Markup, address, deliveries, grouped, html, name, time};
 use super::trouble::Trouble;
 use crate::telemetry::redact::scrub;
 
@@ -40,18 +40,20 @@ async fn page(
     let done_at: DateTime<Utc> = row.try_get("done_at")?;
     let login: String = row.try_get("login")?;
     let reason: String = row.try_get("reason")?;
+    let (why, is_by_page) = own_words(&reason);
     let body = html! {
         p.lead { (said(&action, &details)) }
         dl.facts {
             dt { "Number" } dd { (number) }
             dt { "When" } dd { (time(done_at)) }
-            dt { "By the login" } dd { (name(&login)) }
-            dt { "Why" } dd { (scrub(&reason)) }
+            dt { "By the login" } dd { (name(&login)) @if is_by_page { ", on a page" } }
+            dt { "Why" } dd { (scrub(why)) }
             @if let Some(destination) = details["destination"].as_str() { dt { "Destination" } dd { (name(destination)) } }
             @if let Some(rule) = details["rule"].as_str() { dt { "Rule" } dd { (name(rule)) } }
             @if details["forced"] == true { dt { "Doubts" } dd { "overruled" } }
-            @for (key, value) in details["filter"].as_object().into_iter().flatten() {
-                dt { (key.replace('_', " ")) } dd { (words(value)) }
+            // That it was done by a page is said already.
+            @for (key, value) in details["filter"].as_object().into_iter().flatten().filter(|(key, _)| *key != "by") {
+                dt { (label(key)) } dd { (words(value)) }
             }
         }
         @if let Some(counts) = details["counts"].as_object().filter(|counts| !counts.is_empty()) {
@@ -99,9 +101,17 @@ fn said(action: &str, details: &Value) -> String {
     }
 }
 
+/// `error_code` as `Error code`.
+fn label(key: &str) -> String {
+    let mut letters = key.chars().map(|c| if c == '_' { ' ' } else { c });
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).collect()
+}
+
 fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Number(number) => grouped(&number.to_string()),
         Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }

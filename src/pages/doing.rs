@@ -23,6 +23,9 @@ const BY_FORM: &str = include_str!("../../sql/pages/audit_by_form.sql");
 /// So much of what somebody writes goes into the audit; there is room left for the form's key.
 const REASON_MAX: usize = 400;
 
+/// What stands between somebody's own words and the form's key.
+const BY_PAGE: &str = " (by the page, form ";
+
 const NO_OPERATOR: &str = "only an operator who is logged in here may do that: set admin.token, and log in with it under Operator";
 
 /// Who may change something here.
@@ -86,7 +89,19 @@ pub(super) fn reason(text: &str, form: &Form) -> Result<String, Trouble> {
             "the reason must have 1 to {REASON_MAX} characters"
         )));
     }
-    Ok(format!("{text} (by the page, form {})", form.key()))
+    Ok(format!("{text}{BY_PAGE}{})", form.key()))
+}
+
+/// What somebody wrote, of a reason as the audit has it, and whether it came by a page.
+pub(super) fn own_words(reason: &str) -> (&str, bool) {
+    let key = |rest: &str| {
+        rest.strip_suffix(')')
+            .is_some_and(|key| key.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    match reason.rsplit_once(BY_PAGE) {
+        Some((text, rest)) if key(rest) => (text, true),
+        _ => (reason, false),
+    }
 }
 
 /// The number of the audit's row with this reason, which holds the key of a form; nothing where that form did nothing yet.
@@ -136,4 +151,26 @@ pub(super) async fn once_and_see(
         response.extensions_mut().insert(counted);
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_words;
+
+    #[test]
+    fn the_key_of_a_form_is_not_somebody_s_words() {
+        for (reason, told) in [
+            (
+                "relaunch (by the page, form 0123456789abcdef)",
+                ("relaunch", true),
+            ),
+            ("by hand", ("by hand", false)),
+            (
+                "x (by the page, form of mine)",
+                ("x (by the page, form of mine)", false),
+            ),
+        ] {
+            assert_eq!(own_words(reason), told);
+        }
+    }
 }

@@ -116,8 +116,8 @@ impl Frame {
                             a href="/" { "conversion-outbox" }
                             @if let Some(name) = &self.environment { " " span.environment { (name) } }
                         }
+                        div.hands { p.operator { a href="/login" { "Operator" } } }
                         (navigation(sheet.page))
-                        p.operator { a href="/login" { "Operator" } }
                     }
                     main id="main" tabindex="-1" data-refresh=[sheet.refresh] {
                         h1 { (sheet.title) }

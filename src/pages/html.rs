@@ -17,6 +17,24 @@ pub(crate) fn count(number: i64) -> String {
     format!("{sign}{}", grouped.join(","))
 }
 
+/// A decimal number as people read it: `1,234.50`. What is none stays as it is.
+pub(crate) fn grouped(number: &str) -> String {
+    let (whole, fraction) = number.split_once('.').map_or((number, ""), |(w, f)| (w, f));
+    let Ok(whole) = whole.parse::<i64>() else {
+        return number.to_owned();
+    };
+    // The sign of -0.5 is not in its whole.
+    let sign = if whole == 0 && number.starts_with('-') {
+        "−"
+    } else {
+        ""
+    };
+    match fraction {
+        "" => format!("{sign}{}", count(whole)),
+        fraction => format!("{sign}{}.{fraction}", count(whole)),
+    }
+}
+
 /// `1 event`, `2,000 events`: a count with its noun, whose plural ends in `s`.
 pub(crate) fn counted(number: i64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
@@ -57,6 +75,13 @@ pub(crate) fn age(seconds: f64) -> String {
     }
 }
 
+/// With a capital and a full stop.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut rest = text.trim_end_matches('.').chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(rest).chain(['.']).collect()
+}
+
 /// A moment, which machines can read too.
 pub(crate) fn time(at: DateTime<Utc>) -> Markup {
     html! {
@@ -92,16 +117,17 @@ pub(crate) fn wide(label: &str, content: &Markup) -> Markup {
 }
 
 /// How something stands. Told by a word and a shape, never by colour alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Ordered by how much they want somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tone {
+    /// Neither good nor bad.
+    Calm,
     /// As it should be.
     Good,
     /// Somebody should look at it.
     Warn,
     /// Broken, until somebody does something.
     Bad,
-    /// Neither.
-    Calm,
 }
 
 impl Tone {
@@ -170,6 +196,11 @@ mod tests {
                 "−1,000",
                 "−9,223,372,036,854,775,808"
             ]
+        );
+        let amounts = ["49.90", "1234567.5", "-1000", "-0.5", "1e9", ""].map(grouped);
+        assert_eq!(
+            amounts,
+            ["49.90", "1,234,567.5", "−1,000", "−0.5", "1e9", ""]
         );
         assert_eq!(counted(1, "event"), "1 event");
         assert_eq!(counted(0, "event"), "0 events");

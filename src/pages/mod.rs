@@ -26,7 +26,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Response, StatusCode};
-use axum::middleware::{self, Next};
+use axum::middleware::Next;
 use axum::routing::get;
 use chrono::{DateTime, Utc};
 
@@ -92,16 +92,30 @@ pub(crate) fn router() -> Router<Desk> {
             "/reconciliation/{entry}/{day}",
             get(reconciliation::show_day),
         )
-        .layer(middleware::from_fn(without_nul))
 }
 
-/// PostgreSQL knows no text with a NUL in it, so nothing here has such a name.
-async fn without_nul(request: Request, next: Next) -> Response<Body> {
-    if request.uri().path().contains("%00") {
-        return refused(
+/// PostgreSQL knows no text with a NUL in it, nor one that is not UTF-8, so nothing here has such a name.
+pub(crate) async fn only_text(request: Request, next: Next) -> Response<Body> {
+    match String::from_utf8(decoded(request.uri().path())) {
+        Ok(path) if !path.contains('\0') => next.run(request).await,
+        _ => refused(
             StatusCode::BAD_REQUEST,
-            "there is a NUL in the address: nothing here is called so",
-        );
+            "the address is no text: nothing here is called so",
+        ),
     }
-    next.run(request).await
+}
+
+/// The bytes that a path stands for; a % before anything but two hexadecimal digits stands for itself.
+fn decoded(path: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits
+            .filter(|_| *first == b'%')
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    bytes
 }

@@ -38,10 +38,15 @@ impl Params {
         let mut given = BTreeMap::new();
         for (name, value) in self.0 {
             if !known.contains(&name.as_str()) {
-                return Err(Trouble::Asked(format!(
-                    "this page knows no parameter of that name; it knows {}",
-                    known.join(", ")
-                )));
+                return Err(Trouble::Asked(match known.is_empty() {
+                    true => {
+                        "this page has no parameters: leave out what is behind the ?".to_owned()
+                    }
+                    false => format!(
+                        "this page knows no parameter of that name; it knows {}",
+                        known.join(", ")
+                    ),
+                }));
             }
             if value.chars().count() > LENGTH_MAX || value.contains('\0') {
                 return Err(Trouble::Asked(format!(

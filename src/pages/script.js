@@ -12,7 +12,7 @@ function keepFresh(main, pause) {
   said.setAttribute("role", "status");
   button.type = "button";
   box.append(button, said);
-  document.querySelector("header.top").append(box);
+  document.querySelector("header.top .hands").prepend(box);
 
   // Who wants little motion starts with a page that stands still.
   let isOn = remembered() ?? !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -23,7 +23,10 @@ function keepFresh(main, pause) {
     label();
     if (isOn) look();
   });
+  let isLooking = false;
   setInterval(() => { if (isOn && !document.hidden) look(); }, pause);
+  // Whoever comes back to the page sees it as it is now.
+  document.addEventListener("visibilitychange", () => { if (isOn && !document.hidden) look(); });
 
   function label() {
     button.textContent = isOn ? "Pause updates" : "Resume updates";
@@ -34,9 +37,15 @@ function keepFresh(main, pause) {
     if (said.textContent !== text) said.textContent = text;
   }
 
+  // One at a time: on a slow way answers must not overtake each other.
   async function look() {
+    if (isLooking) return;
+    isLooking = true;
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store", redirect: "error" });
+      const options = { headers: { accept: "text/html" }, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(4 * pause) };
+      const answer = await fetch(location.href, options);
+      if (answer.type === "opaqueredirect") return say("Not up to date: the session is over. Load the page to log in again.");
+      if (answer.status === 503) return say("Not up to date: the database does not answer. Trying again.");
       if (!answer.ok) throw new Error(answer.status);
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
       if (!isOn || !fresh || isBusy()) return;
@@ -44,6 +53,8 @@ function keepFresh(main, pause) {
       say("");
     } catch {
       say("Not up to date: the worker does not answer. Trying again.");
+    } finally {
+      isLooking = false;
     }
   }
 

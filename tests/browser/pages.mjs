@@ -41,6 +41,7 @@ for (const page of ONLY_SCREENS ? [] : PAGES) {
 }
 for (const page of ONLY_SCREENS ? [] : PAGES.filter((page) => !page.status)) await staysFresh(page);
 if (!ONLY_SCREENS) await standsStill();
+if (!ONLY_SCREENS) await asksOneAtATime();
 if (ONLY_SCREENS) await screens();
 await browser.close();
 
@@ -172,6 +173,28 @@ async function standsStill() {
   await tab.clock.fastForward(60_000);
   if (asked > 0) fault("overview (reduced motion)", "moves by itself");
   if ((await tab.getByRole("button", { name: "Resume updates" }).count()) !== 1) fault("overview (reduced motion)", "cannot be resumed");
+  await context.close();
+}
+
+// On a slow way the page waits for one answer before it asks for the next, and says what is wrong when there is none.
+async function asksOneAtATime() {
+  const where = "overview (slow)";
+  const context = await browser.newContext(LOOKS.light);
+  const tab = await context.newPage();
+  await tab.clock.install();
+  await tab.goto(SITE);
+  let held = [];
+  await tab.route("**/*", (route) => route.request().resourceType() === "fetch" ? held.push(route) : route.continue());
+  await tab.clock.runFor(61_000);
+  await tab.waitForTimeout(200);
+  if (held.length !== 1) fault(where, `has ${held.length} requests under way at once`);
+  const said = tab.locator(".live [role=status]");
+  await held[0].fulfill({ status: 503, contentType: "text/html", body: "<main></main>" });
+  await said.filter({ hasText: "the database does not answer" }).waitFor({ timeout: 5000 }).catch(() => fault(where, "does not say that the database is away"));
+  await tab.clock.runFor(16_000);
+  await tab.waitForTimeout(200);
+  await held[1]?.fulfill({ status: 303, headers: { location: "/login" } });
+  await said.filter({ hasText: "the session is over" }).waitFor({ timeout: 5000 }).catch(() => fault(where, "does not say that the session is over"));
   await context.close();
 }
 

@@ -7,7 +7,7 @@ insert into conversion_outbox.destination (name, platform, registered_at, last_s
   ('ga4', 'ga4', now() - interval '40 days', now()),
   ('google', 'google_data_manager', now() - interval '12 days', now()),
   ('linkedin', 'linkedin', now() - interval '40 days', now()),
-  ('old-meta', 'meta', now() - interval '90 days', now() - interval '20 days');
+  ('meta-of-a-shop-that-was-closed-and-is-still-named-here', 'meta', now() - interval '90 days', now() - interval '20 days');
 update conversion_outbox.destination
    set hold_reason = 'credential', hold_code = '65601', held_since = now() - interval '3 hours', probe_at = now() + interval '9 days',
        hold_advice = 'replace the token in the secret file; the worker notices and goes on by itself'

@@ -292,6 +292,21 @@ async fn the_overview_says_what_the_rows_say() {
         sum(2),
         number(&admin, &format!("{states} = 'pending' and {}", last(30))).await
     );
+    // What nobody has looked at yet waits at each of the four that are served.
+    let queued = 4 * number(&admin, "select count(*) from queue").await;
+    assert!(
+        text(&page).contains(&format!("{queued} deliveries more, not drawn")),
+        "{queued}"
+    );
+    let page = text(&page);
+    for said in [
+        "closed days differ from your own tables",
+        "leads 1 day, the latest",
+        "orders 3 days, the latest",
+        "23 rows without an event",
+    ] {
+        assert!(page.contains(said), "{said} in {page}");
+    }
     assert_eq!(
         sum(4),
         number(
@@ -376,7 +391,7 @@ async fn coverage_says_what_the_rows_say() {
                 ],
                 "{days} {row:?}"
             );
-            let live = destination != "old-meta";
+            let live = destination != "meta-of-a-shop-that-was-closed-and-is-still-named-here";
             let queued = number(&admin, &format!("select count(*) from queue q join event e using (event_no) where e.event_name = '{event}' and {live} and {}", last(days))).await;
             assert_eq!(
                 first(&row[8]),
@@ -504,8 +519,8 @@ async fn nothing_that_somebody_wrote_becomes_markup() {
     }
     let page = site.get("/errors?days=30").await.body;
     assert!(
-        page.contains("/events/%3Cscript%3Ealert(%221%22)%3C%2Fscript%3E")
-            || page.contains("/events/a%2Fb%3Fc%23d%2520&amp;amp;"),
+        page.contains("/events/%3Cscript%3Ealert%28%221%22%29%3C%2Fscript%3E")
+            || page.contains("/events/a%2Fb%3Fc%23d%2520%26amp%3B"),
         "{page}"
     );
     assert!(text(&site.get("/").await.body).contains("<script>alert(\"name\")</script>"));
@@ -540,7 +555,22 @@ async fn an_empty_database_is_shown_in_a_friendly_way() {
     admin
         .run("insert into conversion_outbox.destination (name, platform) values ('meta', 'meta')")
         .await;
-    assert!(text(&site.get("/").await.body).contains("Yes, it works."));
+    // Nothing could go wrong yet: that is not called working, and how to begin is shown so that it works.
+    let page = site.get("/").await.body;
+    assert!(
+        text(&page).contains("Ready: the one destination waits"),
+        "{page}"
+    );
+    let example = page.split("<pre><code>").nth(1).expect("an example");
+    let example = example.split("</code>").next().expect("its end");
+    admin
+        .run(&example.replace("&gt;", ">").replace("&quot;", "\""))
+        .await;
+    let page = text(&site.get("/").await.body);
+    assert!(
+        page.contains("Yes, it works.") && page.contains("order_paid 1 1"),
+        "{page}"
+    );
 }
 
 #[tokio::test]
@@ -562,8 +592,28 @@ async fn what_cannot_be_shown_is_said_to_people_and_to_tools() {
             400,
             "no worker has registered",
         ),
-        ("GET", "/?x=1", 400, "no parameter"),
+        ("GET", "/?x=1", 400, "leave out what is behind the ?"),
         ("GET", "/nothing", 404, "the overview leads to every page"),
+        ("GET", "/events/%ff", 400, "the address is no text"),
+        (
+            "GET",
+            "/destinations/%fe/pause",
+            400,
+            "the address is no text",
+        ),
+        ("GET", "/events/a%00b", 400, "the address is no text"),
+        (
+            "GET",
+            "/dead-letters?destination=nobody",
+            404,
+            "no worker has registered",
+        ),
+        (
+            "GET",
+            "/reconciliation/orders/-262143-01-01",
+            400,
+            "the day is written",
+        ),
         ("POST", "/coverage", 405, "read with GET"),
         ("DELETE", "/", 405, "read with GET"),
     ] {
@@ -604,6 +654,20 @@ async fn what_cannot_be_shown_is_said_to_people_and_to_tools() {
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     let head = site.ask("HEAD", "/nothing", "text/html").await;
     assert_eq!((head.status, head.body.as_str()), (404, ""));
+}
+
+#[tokio::test]
+async fn a_schema_that_is_behind_is_not_called_a_database_that_is_away() {
+    let site = Site::open("reader").await;
+    let admin = site.outbox.admin().await;
+    admin
+        .run("drop view conversion_outbox.destination_backlog cascade")
+        .await;
+    let page = site.get("/").await;
+    assert_eq!(page.status, 503);
+    for said in ["conversion-outbox migrate up", "href=\"/\">Try again"] {
+        assert!(page.body.contains(said), "{said} in {}", page.body);
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use crate::pages::html::{Markup, Tone, count, html, wide};
 /// Height of the highest column, in pixels.
 const HEIGHT: f64 = 120.0;
 
+/// Room for the names of days below them.
+const LABELS: f64 = 22.0;
+
 /// One kind of part, the same in all columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
@@ -30,17 +33,30 @@ pub(crate) fn days(id: &str, what: &str, parts: &[Part], days: &[Day]) -> Markup
             .fold(0, |sum: i64, one| sum.saturating_add((*one).max(0)))
     };
     let room = 100.0 / days.len().max(1) as f64;
+    let top = scale(top);
     html! {
         figure.days {
             figcaption { (what) }
             @if top > 0.0 {
-                svg role="img" width="100%" height=(HEIGHT) aria-labelledby={ (id) "-title" } {
+                div.plot {
+                p.scale aria-hidden="true" {
+                    span { (tick(top)) } span { (tick(top / 2.0)) } span { "0" }
+                }
+                svg role="img" width="100%" height=(HEIGHT + LABELS) aria-labelledby={ (id) "-title" } {
                     title id={ (id) "-title" } { (what) ": " (words(days, parts)) }
                     // What waits is hatched: it may still become anything.
                     defs {
                         pattern id={ (id) "-hatch" } width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
                             rect.ground width="6" height="6" {}
                             rect.stripe width="2.5" height="6" {}
+                        }
+                    }
+                    g.axis {
+                        @for y in [0.5, HEIGHT / 2.0] { line x1="0" x2="100%" y1=(at(y)) y2=(at(y)) {} }
+                        line.ground x1="0" x2="100%" y1=(at(HEIGHT + 0.5)) y2=(at(HEIGHT + 0.5)) {}
+                        @for (place, day) in days.iter().enumerate().filter(|(place, _)| (days.len() - 1 - place) % 7 == 0) {
+                            @let is_last = place + 1 == days.len();
+                            text.end[is_last] x={ (at(if is_last { 100.0 } else { (place as f64 + 0.5) * room })) "%" } y=(at(HEIGHT + 17.0)) { (day.label) }
                         }
                     }
                     @for (place, day) in days.iter().enumerate() {
@@ -56,8 +72,6 @@ pub(crate) fn days(id: &str, what: &str, parts: &[Part], days: &[Day]) -> Markup
                         }
                     }
                 }
-                p.ends aria-hidden="true" {
-                    @if let (Some(first), Some(last)) = (days.first(), days.last()) { span { (first.label) } span { (last.label) } }
                 }
             } @else {
                 p.soft { "Nothing in this time." }
@@ -72,6 +86,24 @@ pub(crate) fn days(id: &str, what: &str, parts: &[Part], days: &[Day]) -> Markup
                 (wide(what, &table(parts, days)))
             }
         }
+    }
+}
+
+/// The round number that the scale goes up to: the next above the highest column.
+fn scale(top: f64) -> f64 {
+    if top <= 0.0 {
+        return 0.0;
+    }
+    let power = 10.0_f64.powf(top.log10().floor());
+    let steps = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0].map(|step| step * power);
+    steps.into_iter().find(|step| *step >= top).unwrap_or(top)
+}
+
+/// A number beside the scale; nothing where there are no halves.
+fn tick(value: f64) -> String {
+    match value.fract() == 0.0 {
+        true => count(value.min(1e18) as i64),
+        false => String::new(),
     }
 }
 
@@ -165,6 +197,13 @@ mod tests {
             day("3 Nov", [1_000_000, 1]),
         ];
         insta::assert_snapshot!(days("d", "Deliveries", &PARTS, &all).into_string());
+    }
+
+    #[test]
+    fn the_scale_is_round_and_holds_the_highest() {
+        let scales = [0.0, 1.0, 3.0, 100.0, 101.0, 276.0, 1_000_001.0].map(scale);
+        assert_eq!(scales, [0.0, 1.0, 3.0, 100.0, 150.0, 300.0, 1_500_000.0]);
+        assert_eq!([1.0, 1.5, 1500.0].map(tick), ["1", "", "1,500"]);
     }
 
     #[test]

@@ -177,6 +177,9 @@ impl View {
                     p { "No worker has registered a destination yet. Start one with: " code { "conversion-outbox run" } }
                 } @else {
                     @let (used, idle): (Vec<_>, Vec<_>) = self.funnels.iter().partition(|(_, funnels)| funnels.values().any(Funnel::is_used));
+                    @if !used.is_empty() {
+                        p.soft { "Shares are of all business events. What did not get further stands below its step: in grey what was kept back on purpose, in red what was lost." }
+                    }
                     div.cards.broad { @for (destination, funnels) in used { (self.funnel(destination, funnels)) } }
                     @if !idle.is_empty() {
                         p.soft { "Nothing was decided in this time for " @for (place, (destination, _)) in idle.iter().enumerate() { @if place > 0 { ", " } (name(destination)) } "." }
@@ -257,7 +260,7 @@ impl View {
         let events = all.total();
         html! {
             article.card {
-                h3 { (name(destination)) @if let Some(platform) = self.destinations.get(destination).filter(|platform| *platform != destination) { " " span.soft { (platform) } } }
+                h3 { (name(destination)) @if let Some(platform) = self.destinations.get(destination).filter(|platform| *platform != destination) { " " span.soft { (platform.replace('_', " ")) } } }
                 ol.funnel {
                     li {
                         div.step { span { "Business events" } b { (count(events)) } span.percent {} }

@@ -10,13 +10,12 @@ use axum::routing::get;
 use axum::{Extension, Router};
 
 use super::selection::{AT_ONCE, Selection};
-use super::sentence;
 use crate::admin::form::Done;
 use crate::admin::{Visitor, fields};
 use crate::operations::report::{Refused, Report};
 use crate::operations::run::{self, Action, Order};
 use crate::pages::frame::{Page, Sheet};
-use crate::pages::html::{Markup, Tone, count, deliveries, html, name, notice, wide};
+use crate::pages::html::{Markup, Tone, count, deliveries, html, name, notice, sentence, wide};
 use crate::pages::params::Params;
 use crate::pages::trouble::Trouble;
 use crate::pages::{Desk, doing, event};
@@ -200,7 +199,8 @@ fn refusals(deed: &Deed, report: &Report) -> Markup {
                 @for one in &report.refused {
                     li {
                         (deliveries(signed(one.count))) " at " (name(&one.destination)) ", " (one.state)
-                        ", such as " (event::link(&one.sample_event_id)) ": " (one.why) "."
+                        ", such as " (event::link(&one.sample_event_id)) ": " (one.because)
+                        @if one.can_be_forced { " (a doubt)" } "."
                     }
                 }
             }
@@ -239,7 +239,7 @@ fn form(
         @if deed.is_forced() { input type="hidden" name="force" value="1"; }
         @for one in doubts {
             (notice(Tone::Warn, &html! {
-                p { (deliveries(signed(one.count))) " at " (name(&one.destination)) ": " (sentence(one.why)) }
+                p { (deliveries(signed(one.count))) " at " (name(&one.destination)) ": " (sentence(one.because)) }
                 label.check {
                     input type="checkbox" name="doubt" value=(one.refusal) required;
                     " " (confirmed(one.refusal))
@@ -319,7 +319,7 @@ async fn done(
         if let Some(new) = doubts.iter().find(|one| !confirmed.contains(one.refusal)) {
             return Err(Trouble::Asked(format!(
                 "nothing was done: a doubt was not confirmed: {}",
-                new.why
+                new.because
             )));
         }
         let report = deed.run(&at, deed.action, Some(&reason)).await?;

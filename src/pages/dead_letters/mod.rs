@@ -14,7 +14,7 @@ use super::Desk;
 use super::event;
 use super::frame::{Page, Sheet};
 use super::html::{
-    Markup, Tone, address, badge, choice, count, deliveries, html, name, time, wide,
+    Markup, Tone, address, badge, choice, count, deliveries, html, name, sentence, time, wide,
 };
 use super::params::Params;
 use super::trouble::Trouble;
@@ -46,6 +46,9 @@ pub(super) fn replay_address(event_id: &str, destination: &str) -> String {
 
 async fn groups(Of(desk): Of<Desk>, params: Params) -> Result<Response<Body>, Trouble> {
     let [destination, event_name] = params.only(["destination", "event_name"])?;
+    if let Some(name) = &destination {
+        known::destination(&desk.database, name).await?;
+    }
     let filter = Filter {
         destination: destination.clone(),
         event_name: event_name.clone(),
@@ -124,17 +127,6 @@ pub(super) fn state_badge(state: &str) -> Markup {
         Tone::Bad
     };
     badge(tone, state)
-}
-
-/// With a capital and a full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let mut rest = text.chars();
-    let first: String = rest
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .collect();
-    format!("{first}{}.", rest.as_str())
 }
 
 async fn letters(Of(desk): Of<Desk>, params: Params) -> Result<Response<Body>, Trouble> {

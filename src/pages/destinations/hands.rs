@@ -157,9 +157,9 @@ pub(crate) async fn resume(
             destinations::resume(&database, &destination, rule.as_deref(), Some(&reason)).await?;
         }
         let number = doing::audited(&database, "resume", &reason).await?;
-        Ok(Done::See(
-            number.map_or("/destinations".to_owned(), doing::told_at),
-        ))
+        // Somebody was faster: the page says who.
+        let as_it_is = address("/destinations", &[("destination", &destination)]);
+        Ok(Done::See(number.map_or(as_it_is, doing::told_at)))
     })
     .await
 }

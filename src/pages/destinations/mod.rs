@@ -2,6 +2,7 @@
 
 mod credential;
 mod hands;
+mod last;
 mod limit;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::frame::{Page, Sheet};
-use super::html::{Markup, Tone, address, age, badge, count, day, html, name, notice, time};
+use super::html::{
+    Markup, Tone, address, age, badge, count, day, html, name, notice, sentence, time,
+};
 use super::params::Params;
 use super::trouble::Trouble;
 use super::{Desk, doing};
@@ -25,6 +28,7 @@ use crate::config::destination::DestinationConfig;
 use crate::destinations::Ending;
 use crate::operations::{destinations, known};
 use crate::telemetry::redact::scrub;
+use last::Last;
 
 pub(crate) use hands::resume;
 
@@ -47,6 +51,7 @@ struct Standing {
     policy: Option<(String, DateTime<Utc>)>,
     open_requests: i64,
     oldest_request_at: Option<DateTime<Utc>>,
+    last: Option<Last>,
 }
 
 /// The page; for tools there is JSON at the same address.
@@ -79,6 +84,7 @@ pub(crate) async fn page(
 async fn standings(desk: &Desk) -> Result<Vec<Standing>, Trouble> {
     let mut statuses = by_name(&status::json(&desk.database).await?["destinations"]);
     let listed = destinations::list(&desk.database).await?;
+    let mut last = last::all(&desk.database).await?;
     let configured = &desk.config.destinations;
     let (names, limits): (Vec<&str>, Vec<Option<&str>>) = configured
         .iter()
@@ -91,7 +97,7 @@ async fn standings(desk: &Desk) -> Result<Vec<Standing>, Trouble> {
         [(&names, Type::TEXT_ARRAY), (&limits, Type::TEXT_ARRAY)];
     let rows = desk.database.query(MORE, &params).await?;
     let mut listed = by_name(&listed.into());
-    let read = |row: &Row| -> Result<Standing, tokio_postgres::Error> {
+    let mut read = |row: &Row| -> Result<Standing, tokio_postgres::Error> {
         let name: String = row.try_get("name")?;
         let version: Option<String> = row.try_get("policy_version")?;
         let since: Option<DateTime<Utc>> = row.try_get("policy_since")?;
@@ -104,10 +110,11 @@ async fn standings(desk: &Desk) -> Result<Vec<Standing>, Trouble> {
             policy: version.zip(since),
             open_requests: row.try_get("open_requests")?,
             oldest_request_at: row.try_get("oldest_request_at")?,
+            last: last.remove(&name),
             name,
         })
     };
-    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    Ok(rows.iter().map(&mut read).collect::<Result<_, _>>()?)
 }
 
 fn by_name(list: &Value) -> BTreeMap<String, Value> {
@@ -127,10 +134,10 @@ fn summary(all: &[Standing]) -> String {
     };
     let said = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
     let parts: Vec<String> = [
-        said(of("enabled"), "at work"),
+        said(of("enabled"), "working"),
         said(of("held"), "held"),
         said(of("paused"), "paused"),
-        said(of("unserved"), "served by nobody"),
+        said(of("unserved"), "not served"),
         said(of("disabled"), "disabled"),
     ]
     .into_iter()
@@ -150,9 +157,10 @@ fn section(one: &Standing, desk: &Desk, is_operator: bool) -> Markup {
         .find(|config| config.name == one.name);
     let platform = one.listed["platform"].as_str().unwrap_or_default();
     let state = one.listed["state"].as_str().unwrap_or_default();
+    let pending = one.status["pending"].as_i64().unwrap_or(0);
     html! {
         section.card.destination aria-label=(one.name) {
-            h2 { (name(&one.name)) " " (state_badge(state)) }
+            h2 { (name(&one.name)) " " (state_badge(state, pending)) }
             p.soft { (platform.replace('_', " ")) @if let Some(config) = configured { ", account " code { (config.settings.account()) } } }
             (unserved(one))
             (hold(&one.name, None, &one.listed["hold"], is_operator))
@@ -168,18 +176,22 @@ fn section(one: &Standing, desk: &Desk, is_operator: bool) -> Markup {
                 @if let Some((version, since)) = &one.policy {
                     dt { "Consent policy" } dd { "version " code { (version) } ", since " (time(*since)) }
                 }
+                @if let Some(last) = one.last.as_ref().filter(|_| state != "paused") { dt { "Last by hand" } dd { (last::shown(last)) } }
             }
             (hands(one, state, is_operator))
         }
     }
 }
 
-fn state_badge(state: &str) -> Markup {
+/// In the words of the overview.
+fn state_badge(state: &str, pending: i64) -> Markup {
     match state {
-        "enabled" => badge(Tone::Good, "at work"),
-        "held" => badge(Tone::Bad, "held"),
-        "paused" => badge(Tone::Warn, "paused"),
-        "unserved" => badge(Tone::Bad, "served by nobody"),
+        "enabled" => badge(Tone::Good, "Working"),
+        "held" => badge(Tone::Bad, "Held"),
+        "paused" => badge(Tone::Warn, "Paused"),
+        "unserved" if pending > 0 => badge(Tone::Bad, "Not served"),
+        "unserved" => badge(Tone::Calm, "Not served"),
+        "disabled" => badge(Tone::Calm, "Disabled"),
         other => badge(Tone::Calm, other),
     }
 }
@@ -190,8 +202,12 @@ fn unserved(one: &Standing) -> Markup {
         .and_then(|at| at.parse().ok());
     html! {
         @if let (true, Some(seen)) = (one.listed["served"] == false && one.listed["state"] != "disabled", seen) {
-            (notice(Tone::Bad, &html! {
-                p { "No worker has served it since " (time(seen)) ". What is written for it waits." }
+            @let waits = one.status["pending"].as_i64().unwrap_or(0) > 0;
+            (notice(if waits { Tone::Bad } else { Tone::Calm }, &html! {
+                p {
+                    "No worker has served it since " (time(seen)) ". "
+                    @if waits { "Deliveries wait for it: put it back into a worker's configuration, or skip them." } @else { "Nothing waits for it." }
+                }
             }))
         }
     }
@@ -213,8 +229,8 @@ fn hold(destination: &str, rule: Option<&str>, hold: &Value, is_operator: bool) 
                     "."
                 }
                 @match text("paused_because") {
-                    Some(why) => { p { "Why: " (scrub(why)) } }
-                    None => { p { (scrub(text("advice").unwrap_or("see the worker's log"))) } }
+                    Some(why) => { p { "Why: " (scrub(doing::own_words(why).0)) } }
+                    None => { p { (sentence(&scrub(text("advice").unwrap_or("see the worker's log")))) } }
                 }
                 @if let Some(probe) = moment("next_probe") { p { "Tried next " (time(probe)) "." } }
                 @if is_operator { p { a.button href=(hands::address_of(destination, "resume", rule)) { @if is_pause { "Resume…" } @else { "Lift the hold…" } } } }
@@ -229,7 +245,10 @@ fn backlog(one: &Standing, now: DateTime<Utc>) -> Markup {
     html! {
         dt { "Waiting" }
         dd {
-            (count(number("pending"))) ", of them due " (count(number("due"))) ", for another try " (count(number("retrying")))
+            @match number("pending") {
+                0 => { "nothing" }
+                pending => { (count(pending)) ", of them due " (count(number("due"))) ", for another try " (count(number("retrying"))) }
+            }
             @if let Some(seconds) = oldest { "; the oldest due for " (age(seconds)) }
         }
         @if number("expiring") > 0 { dt { "Expiring" } dd { (count(number("expiring"))) " that the platform takes for less than a day" } }
@@ -242,6 +261,7 @@ fn backlog(one: &Standing, now: DateTime<Utc>) -> Markup {
         }
         dt { "So far" }
         dd {
+            @if number_of_all(&one.status["totals"]) == 0 { "nothing" }
             @for (at, (state, total)) in one.status["totals"].as_object().into_iter().flatten().filter(|(_, total)| **total != 0).enumerate() {
                 @if at > 0 { ", " } (state) " " (count(total.as_i64().unwrap_or(0)))
             }
@@ -254,10 +274,15 @@ fn backlog(one: &Standing, now: DateTime<Utc>) -> Markup {
     }
 }
 
+fn number_of_all(totals: &Value) -> i64 {
+    let totals = totals.as_object().into_iter().flatten();
+    totals.filter_map(|(_, total)| total.as_i64()).sum()
+}
+
 fn settings(config: &DestinationConfig, one: &Standing, now: DateTime<Utc>) -> Markup {
     let version = config.settings.version();
     html! {
-        (credential::shown(config.settings.credentials(), config.platform()))
+        (credential::shown(config.settings.credentials(), config.platform(), config.credential_expires, now.date_naive()))
         dt { "Limit" }
         dd { (limit::shown(config.rate_limit.as_ref(), one.next_at, now)) }
         @if let Some(version) = version {

@@ -19,6 +19,11 @@ pub(super) fn word(outcome: &str) -> (Tone, &'static str) {
     }
 }
 
+/// Whether somebody has to look at it, or the worker goes on by itself.
+pub(super) fn needs_somebody(outcome: &str) -> bool {
+    matches!(outcome, "hold" | "rejected" | "ambiguous")
+}
+
 /// Whether deliveries that end like this may be dead letters.
 pub(super) fn may_be_dead(outcome: &str) -> bool {
     matches!(outcome, "rejected" | "ambiguous" | "retry")

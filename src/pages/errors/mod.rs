@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 
 use super::Desk;
 use super::charts::heat::count_cell;
+use super::event;
 use super::frame::{Page, Sheet};
 use super::html::{Markup, address, badge, choice, count, html, name, percent, time, wide};
 use super::params::{Params, Period};
@@ -133,10 +134,9 @@ impl View {
                     h2 id="over-time" { "Over time" }
                     (self.over_time())
                 }
-                section aria-labelledby="what-to-do" {
-                    h2 id="what-to-do" { "What to do" }
-                    ul.cards.broad { @for error in self.errors.iter().take(KINDS_MAX) { li.card { (self.what_to_do(error)) } } }
-                }
+                @let (somebody, nobody): (Vec<_>, Vec<_>) = self.errors.iter().take(KINDS_MAX).partition(|error| advice::needs_somebody(&error.kind.outcome));
+                (self.kinds("somebody", "What needs somebody", &somebody))
+                (self.kinds("nobody", "What the worker deals with itself", &nobody))
             }
         }
     }
@@ -223,6 +223,17 @@ impl View {
         )
     }
 
+    fn kinds(&self, id: &str, heading: &str, errors: &[&Error]) -> Markup {
+        html! {
+            @if !errors.is_empty() {
+                section aria-labelledby=(id) {
+                    h2 id=(id) { (heading) }
+                    ul.cards.broad { @for error in errors { li.card { (self.what_to_do(error)) } } }
+                }
+            }
+        }
+    }
+
     fn what_to_do(&self, error: &Error) -> Markup {
         let place = self
             .errors
@@ -239,7 +250,7 @@ impl View {
             article id={ "kind-" (place) } {
                 div.title { h3 { (name(&error.kind.destination)) " " (error.kind.code()) } (badge(tone, word)) }
                 p {
-                    (count(error.total)) " tries, " (percent(error.total, tries)) " of all at this destination; last in the hour of " (time(error.last)) "."
+                    (tries_of(error.total)) ", " (percent(error.total, tries)) " of all at this destination; last in the hour of " (time(error.last)) "."
                 }
                 p { (advice::advice(&error.kind)) }
                 @if error.samples.is_empty() {
@@ -247,7 +258,7 @@ impl View {
                 } @else {
                     p.soft { "The latest events:" }
                     ul.who { @for (event_id, event) in &error.samples {
-                        li { a href={ "/events/" (path_part(event_id)) } { (name(event)) " " span.code { (short(event_id)) } } }
+                        li { a href=(event::path(event_id)) { (name(event)) " " span.code { (short(event_id)) } } }
                     } }
                 }
                 @if advice::may_be_dead(&error.kind.outcome) {
@@ -258,11 +269,11 @@ impl View {
     }
 }
 
-/// An event id as one part of a path.
-fn path_part(text: &str) -> String {
-    let mut url = url::Url::parse("http://localhost").expect("an address");
-    url.path_segments_mut().expect("it has a path").push(text);
-    url.path().trim_start_matches('/').to_owned()
+fn tries_of(number: i64) -> String {
+    match number {
+        1 => "1 try".to_owned(),
+        many => format!("{} tries", count(many)),
+    }
 }
 
 fn short(text: &str) -> String {
@@ -275,15 +286,4 @@ fn short(text: &str) -> String {
 /// The whole hour that this moment lies in.
 fn hour_of(now: DateTime<Utc>) -> DateTime<Utc> {
     now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_stays_one_part_of_the_path() {
-        assert_eq!(path_part("order-1"), "order-1");
-        assert_eq!(path_part("a/b?c#d\"<>"), "a%2Fb%3Fc%23d%22%3C%3E");
-    }
 }

@@ -132,6 +132,8 @@ fn permitted(life: &Value) -> Markup {
                                 @match (one["allowed_data"].as_array(), one["state"].as_str()) {
                                     (Some(_), _) => { (kinds_or_none(&words(&one["allowed_data"]))) },
                                     (None, Some("suppressed")) => { "nothing: " (one["reason"].as_str().unwrap_or_default().replace('_', " ")) },
+                                    (None, Some("pending")) => { "not decided yet" },
+                                    (None, Some("accepted" | "sent" | "uncertain" | "exhausted")) => { "not on record" },
                                     (None, _) => { "nothing was made of it" },
                                 }
                             }

@@ -10,6 +10,8 @@ const WIDTH: f64 = 960.0;
 const LANE: f64 = 38.0;
 const LABELS: f64 = 170.0;
 const EDGE: f64 = 20.0;
+/// Room for the first and the last time.
+const ENDS: f64 = 18.0;
 
 /// The class that colours what happened.
 pub(super) fn class(kind: Kind) -> &'static str {
@@ -25,7 +27,8 @@ pub(super) fn class(kind: Kind) -> &'static str {
 /// The drawing. The table below it says the same to those who do not see it.
 pub(super) fn draw(entries: &[Entry]) -> Markup {
     let lanes = lanes(entries);
-    let height = lanes.len() as f64 * LANE + EDGE;
+    let ground = lanes.len() as f64 * LANE + EDGE;
+    let height = ground + ENDS;
     let places = places(entries);
     let middle = |lane: usize| EDGE / 2.0 + LANE * (lane as f64 + 0.5);
     html! {
@@ -34,6 +37,12 @@ pub(super) fn draw(entries: &[Entry]) -> Markup {
                 @for (lane, name) in lanes.iter().enumerate() {
                     text.lane x="0" y=(format!("{:.0}", middle(lane) + 5.0)) { (short(name)) }
                     line.lane x1=(LABELS) x2=(WIDTH - EDGE) y1=(middle(lane)) y2=(middle(lane)) {}
+                }
+                @if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+                    text.lane x=(LABELS) y=(ground + 10.0) { (first.at.format("%-d %b %Y, %H:%M UTC")) }
+                    @if entries.len() > 1 {
+                        text.lane.end x=(WIDTH - EDGE) y=(ground + 10.0) { (last.at.format("%-d %b %Y, %H:%M UTC")) }
+                    }
                 }
                 @for (entry, x) in entries.iter().zip(&places) {
                     @let lane = lanes.iter().position(|name| *name == entry.place).unwrap_or(0);

@@ -4,6 +4,8 @@
 mod consent;
 mod drawing;
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -15,9 +17,9 @@ use serde_json::Value;
 
 use super::Desk;
 use super::audit;
-use super::dead_letters::{replay_address, state_badge};
+use super::dead_letters::replay_address;
 use super::frame::{Page, Sheet};
-use super::html::{Markup, Tone, address, badge, html, name, notice, time, wide};
+use super::html::{Markup, Tone, address, badge, grouped, html, name, notice, time, wide};
 use super::params::Params;
 use super::trouble::Trouble;
 use crate::operations::known;
@@ -27,6 +29,9 @@ use consent::shown;
 
 /// Events in a list.
 const LISTED: i64 = 50;
+
+/// Destinations that are named in a list of events; the page of the event has them all.
+const NAMED: usize = 6;
 
 pub(super) fn router() -> Router<Desk> {
     Router::new()
@@ -148,7 +153,7 @@ fn table(events: &[Listed], are_newest: bool) -> Markup {
                         td { (name(&one.event_name)) } td { (name(&one.business_id)) }
                         td.number { (money(one.value.as_deref(), one.currency.as_deref())) }
                         td { (time(one.recorded_at)) }
-                        td { (standings(&one.states)) }
+                        td.words { (standings(&one.states)) }
                     }
                 }
             }
@@ -156,17 +161,35 @@ fn table(events: &[Listed], are_newest: bool) -> Markup {
     }
 }
 
+/// How an event stands, each state once, the worst first.
 fn standings(states: &Value) -> Markup {
+    let mut alike: BTreeMap<(Tone, &str), Vec<&str>> = BTreeMap::new();
+    for (destination, standing) in states.as_object().into_iter().flatten() {
+        let standing = standing.as_str().unwrap_or_default();
+        let state = standing.split('/').next().unwrap_or_default();
+        alike
+            .entry((tone_of(state), standing))
+            .or_default()
+            .push(destination);
+    }
     html! {
-        @for (at, (destination, state)) in states.as_object().into_iter().flatten().enumerate() {
-            @if at > 0 { ", " } (name(destination)) " " (state.as_str().unwrap_or_default().replace('_', " "))
+        ul.states {
+            @for ((tone, standing), destinations) in alike.iter().rev() {
+                li class=(tone.class()) {
+                    (standing.replacen('/', ": ", 1).replace('_', " ")) " – "
+                    @for (at, destination) in destinations.iter().take(NAMED).enumerate() {
+                        @if at > 0 { ", " } (name(destination))
+                    }
+                    @if destinations.len() > NAMED { " and " (destinations.len() - NAMED) " more" }
+                }
+            }
         }
     }
 }
 
 fn money(value: Option<&str>, currency: Option<&str>) -> String {
     match (value, currency) {
-        (Some(value), Some(currency)) => format!("{value} {currency}"),
+        (Some(value), Some(currency)) => format!("{} {currency}", grouped(value)),
         _ => "–".to_owned(),
     }
 }
@@ -276,10 +299,10 @@ fn deliveries(life: &Value, desk: &Desk) -> Markup {
                     tr {
                         th scope="row" { (name(destination)) }
                         td { (badge_of(one["state"].as_str().unwrap_or_default())) }
-                        td { (one["reason"].as_str().unwrap_or("–").replace('_', " ")) }
+                        td.short { (one["reason"].as_str().unwrap_or("–").replace('_', " ")) }
                         td.number { (one["tries"].as_i64().unwrap_or(0)) }
-                        td { (answer(one)) }
-                        td { (next(one, id, destination)) }
+                        td.short { (answer(one)) }
+                        td.words { (next(one, id, destination)) }
                         td { (hash(&one["payload_hash"])) }
                         td { @match one["trace_id"].as_str() { Some(trace) => { (trace_link(desk, trace)) }, None => { "–" } } }
                     }
@@ -290,10 +313,15 @@ fn deliveries(life: &Value, desk: &Desk) -> Markup {
 }
 
 fn badge_of(state: &str) -> Markup {
+    badge(tone_of(state), state)
+}
+
+fn tone_of(state: &str) -> Tone {
     match state {
-        "accepted" | "sent" => badge(Tone::Good, state),
-        "rejected" | "uncertain" | "exhausted" => state_badge(state),
-        other => badge(Tone::Calm, other),
+        "accepted" | "sent" => Tone::Good,
+        "uncertain" => Tone::Warn,
+        "rejected" | "exhausted" | "expired" => Tone::Bad,
+        _ => Tone::Calm,
     }
 }
 
@@ -341,7 +369,7 @@ fn happened(life: &Value, desk: &Desk) -> Markup {
                         tr {
                             td { (time(entry.at)) }
                             td { @if entry.place.is_empty() { "–" } @else { (name(&entry.place)) } }
-                            td class=(drawing::class(entry.kind)) { (what(entry, desk)) }
+                            td class={ "words " (drawing::class(entry.kind)) } { (what(entry, desk)) }
                             td.number { @if at > 0 { "+" (drawing::gap(entry.at - entries[at - 1].at)) } @else { "–" } }
                         }
                     }

@@ -1,5 +1,6 @@
 //! Overview: is it working? A sentence first, then what needs somebody, then every destination, then today.
 
+mod compared;
 mod standing;
 mod verdict;
 
@@ -17,12 +18,13 @@ use super::charts::share::share;
 use super::charts::sparkline::{Scale, sparkline};
 use super::frame::{Page, Sheet};
 use super::html::{
-    Markup, Tone, address, age, badge, count, counted, html, name, percent, time, wide,
+    Markup, Tone, address, age, badge, count, counted, deliveries, html, name, percent, time, wide,
 };
 use super::params::Params;
 use super::trouble::Trouble;
+use crate::reconcile::stored;
 use standing::{Standing, Tally};
-use verdict::{Concern, Verdict};
+use verdict::{Concern, Verdict, Whose};
 
 const STANDING: &str = include_str!("../../../sql/pages/standing.sql");
 const DAYS: &str = include_str!("../../../sql/pages/days.sql");
@@ -33,6 +35,13 @@ const SHOWN: u64 = 30;
 
 /// Events of more names than this are added up in one line.
 const NAMES_MAX: usize = 20;
+
+/// What the application does, in its own transaction.
+const EXAMPLE: &str = "select outcome from conversion_outbox.enqueue(
+  event_name => 'order_paid', business_id => 'order-1042', value => 129.90, currency => 'EUR',
+  consent    => '{\"ad_storage\": \"granted\", \"analytics_storage\": \"granted\",
+                  \"ad_user_data\": \"granted\", \"ad_personalization\": \"denied\"}',
+  user_data  => '{\"email\": \"ana@example.com\"}');";
 
 /// `GET /`.
 pub(super) async fn page(State(desk): State<Desk>, params: Params) -> Result<Response, Trouble> {
@@ -50,6 +59,8 @@ struct View {
     tallies: BTreeMap<String, Tally>,
     /// By name: events of each shown day, oldest first.
     events: BTreeMap<String, Vec<i64>>,
+    /// What the comparison with the application's own tables found.
+    compared: Vec<Concern>,
 }
 
 impl View {
@@ -63,7 +74,11 @@ impl View {
         let days = desk.database.query(DAYS, &params);
         let failing_params = [(&since as _, Type::TIMESTAMPTZ)];
         let failing = desk.database.query(FAILING, &failing_params);
-        let (standing, days, failing) = futures::try_join!(standing, days, failing)?;
+        let first_compared = today - Days::new(compared::SPAN);
+        let compared = stored::days(&desk.database, None, first_compared, today);
+        let runs = stored::runs(&desk.database);
+        let (standing, days, failing, compared, runs) =
+            futures::try_join!(standing, days, failing, compared, runs)?;
         let standings = standing
             .iter()
             .map(Standing::read)
@@ -100,6 +115,7 @@ impl View {
             standings,
             tallies,
             events,
+            compared: compared::concerns(&compared, &runs),
         })
     }
 
@@ -114,7 +130,7 @@ impl View {
             .iter()
             .map(|one| (one.clone(), self.tally(&one.name)))
             .collect();
-        let verdict = Verdict::of(&standings);
+        let verdict = Verdict::of(&standings, self.compared.clone(), !self.events.is_empty());
         html! {
             p class={ "lead " (verdict.tone.class()) } { (verdict.answer) }
             p.soft { (verdict.so_far) }
@@ -147,7 +163,9 @@ impl View {
     fn event_table(&self) -> Markup {
         if self.events.is_empty() {
             return html! {
-                p { "The application has written no event in these " (SHOWN) " days. Each one that it writes is here as soon as its transaction commits." }
+                p { "The application has written no event in these " (SHOWN) " days. Each one that it writes is here as soon as its transaction commits. It writes one where it writes the order, in the same transaction:" }
+                div.wide role="region" aria-label="An example" tabindex="0" { pre { code { (EXAMPLE) } } }
+                p { "What would become of an event can be seen without writing it: " code { "conversion-outbox preview --event event.json" } }
             };
         }
         let mut rows: Vec<(&str, &Vec<i64>)> = self
@@ -162,7 +180,7 @@ impl View {
         wide(
             "Events by name",
             &html! {
-                table {
+                table.snug {
                     thead { tr {
                         th scope="col" { "Event" }
                         th.number scope="col" { "Today" }
@@ -226,12 +244,15 @@ impl View {
                 }
             })
             .collect();
-        days::days(
-            "deliveries-by-day",
-            "By the day on which the event occurred",
-            &PARTS,
-            &columns,
-        )
+        let open: i64 = columns.iter().map(|day| day.counts[1]).sum();
+        let waiting: i64 = self.standings.iter().map(|one| one.pending).sum();
+        let what = "By the day on which the event occurred";
+        html! {
+            (days::days("deliveries-by-day", what, &PARTS, &columns))
+            @if waiting > open {
+                p.soft { (deliveries(waiting - open)) " more, not drawn: no worker has looked at them yet, or their day is not among these." }
+            }
+        }
     }
 }
 
@@ -240,16 +261,21 @@ fn line(days: &[i64]) -> Vec<Option<f64>> {
 }
 
 fn notice(concern: &Concern) -> Markup {
-    let of = |destination: &str| address(concern.page.path(), &[("destination", destination)]);
+    let (key, whose): (&str, &[(String, String)]) = match &concern.whose {
+        Whose::Everything => ("", &[]),
+        Whose::Destinations(all) => ("destination", all),
+        Whose::Entries(all) => ("entry", all),
+    };
+    let of = |one: &str| address(concern.page.path(), &[(key, one)]);
     html! {
         div class={ "notice " (concern.tone.class()) } {
             p { (badge(concern.tone, concern.word)) }
             div {
                 p { (concern.said) @if let Some(advice) = &concern.advice { " " span.soft { (advice) } } }
-                @if concern.whose.is_empty() {
+                @if whose.is_empty() {
                     p { a href=(concern.page.path()) { (concern.page.title()) } }
                 } @else {
-                    ul.who { @for (destination, how) in &concern.whose { li { a href=(of(destination)) { (name(destination)) } " " (how) } } }
+                    ul.who { @for (one, how) in whose { li { a href=(of(one)) { (name(one)) } " " (how) } } }
                 }
             }
         }
@@ -264,7 +290,7 @@ fn card(standing: &Standing, tally: &Tally) -> Markup {
     let link = |page: Page, text: &str| html! { a href=(address(page.path(), &[("destination", &standing.name)])) { (text) } };
     html! {
         div.title { h3 { (name(&standing.name)) } (badge(tone, word)) }
-        @if standing.platform != standing.name { p.soft { (standing.platform) } }
+        p.soft { (standing.platform.replace('_', " ")) }
         div.figures {
             p { b.figure { (count(today.taken())) } " today" }
             p { b.figure { (count(tally.taken(7))) } " in 7 days" }

@@ -2,7 +2,7 @@
 
 use super::standing::{Standing, Tally};
 use crate::pages::frame::Page;
-use crate::pages::html::{Tone, age, count, percent};
+use crate::pages::html::{Tone, age, count, percent, sentence};
 
 /// Of what should leave, so much is to be taken within 15 minutes, in per cent.
 pub(super) const SLO: i64 = 99;
@@ -23,7 +23,8 @@ pub(super) struct Verdict {
     pub(super) concerns: Vec<Concern>,
 }
 
-/// One thing that somebody should look at, with all the destinations that it is about.
+/// One thing that somebody should look at, with all that it is about.
+#[derive(Clone, Debug)]
 pub(super) struct Concern {
     pub(super) tone: Tone,
     pub(super) word: &'static str,
@@ -31,8 +32,30 @@ pub(super) struct Concern {
     pub(super) advice: Option<String>,
     /// Where there is more about it.
     pub(super) page: Page,
-    /// Each destination, and how bad it is there.
-    pub(super) whose: Vec<(String, String)>,
+    /// Which it is about, each with how bad it is there.
+    pub(super) whose: Whose,
+}
+
+/// What a concern is about, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// All of it.
+    Everything,
+    /// Destinations.
+    Destinations(Vec<(String, String)>),
+    /// Entries of `[[reconcile]]`.
+    Entries(Vec<(String, String)>),
+}
+
+impl Whose {
+    /// Those of another concern that says the same belong to this one.
+    fn extend(&mut self, other: Whose) {
+        match (self, other) {
+            (Whose::Destinations(all), Whose::Destinations(more))
+            | (Whose::Entries(all), Whose::Entries(more)) => all.extend(more),
+            _ => {}
+        }
+    }
 }
 
 pub(super) fn meets_slo(in_time: i64, due: i64) -> bool {
@@ -40,7 +63,13 @@ pub(super) fn meets_slo(in_time: i64, due: i64) -> bool {
 }
 
 impl Verdict {
-    pub(super) fn of(standings: &[(Standing, Tally)]) -> Verdict {
+    /// `compared` is what the comparison with the application's own tables found; `has_events` whether the application wrote
+    /// any in the time that is shown.
+    pub(super) fn of(
+        standings: &[(Standing, Tally)],
+        compared: Vec<Concern>,
+        has_events: bool,
+    ) -> Verdict {
         let served: Vec<&Standing> = standings
             .iter()
             .map(|(one, _)| one)
@@ -62,11 +91,9 @@ impl Verdict {
                 None => concerns.push(concern),
             }
         }
-        concerns.sort_by_key(|concern| match concern.tone {
-            Tone::Bad => 0,
-            Tone::Warn => 1,
-            Tone::Calm | Tone::Good => 2,
-        });
+        // What never came is worse than what is late.
+        concerns.splice(0..0, compared);
+        concerns.sort_by_key(|concern| std::cmp::Reverse(concern.tone));
         let worst = concerns.first().map_or(Tone::Good, |concern| concern.tone);
         let broken = concerns
             .iter()
@@ -98,6 +125,13 @@ impl Verdict {
                     many => format!("{many} things deserve"),
                 }),
             ),
+            Tone::Good | Tone::Calm if !has_events => (
+                Tone::Calm,
+                match served.len() {
+                    1 => "Ready: the one destination waits for the first event.".to_owned(),
+                    many => format!("Ready: {many} destinations wait for the first event."),
+                },
+            ),
             Tone::Good | Tone::Calm => (
                 Tone::Good,
                 match served.len() {
@@ -109,13 +143,13 @@ impl Verdict {
         Verdict {
             tone,
             answer,
-            so_far: so_far(standings),
+            so_far: so_far(standings, has_events),
             concerns,
         }
     }
 }
 
-fn so_far(standings: &[(Standing, Tally)]) -> String {
+fn so_far(standings: &[(Standing, Tally)], has_events: bool) -> String {
     let sum = |of: fn(&super::standing::Day) -> i64| -> i64 {
         standings.iter().map(|(_, tally)| of(&tally.today())).sum()
     };
@@ -123,6 +157,9 @@ fn so_far(standings: &[(Standing, Tally)]) -> String {
     let waiting: i64 = standings.iter().map(|(one, _)| one.pending).sum();
     if standings.is_empty() {
         return "Start one with: conversion-outbox run".to_owned();
+    }
+    if !has_events && waiting == 0 {
+        return "No event was written in the last 30 days: see below how one is.".to_owned();
     }
     format!(
         "Of today's events, {} taken by a platform and {} not; {} at this moment.",
@@ -150,7 +187,7 @@ fn no_worker() -> Concern {
         said: "No worker has given a sign of life for more than two minutes.".to_owned(),
         advice: Some("See whether the process runs and what its log says last. Nothing is lost meanwhile; it waits.".to_owned()),
         page: Page::Destinations,
-        whose: Vec::new(),
+        whose: Whose::Everything,
     }
 }
 
@@ -164,7 +201,7 @@ fn of_one(standing: &Standing, tally: &Tally) -> Vec<Concern> {
             said: said.to_owned(),
             advice: advice.map(sentence),
             page,
-            whose: vec![(standing.name.clone(), how)],
+            whose: Whose::Destinations(vec![(standing.name.clone(), how)]),
         });
     };
     if !standing.is_served() {
@@ -270,16 +307,10 @@ fn of_one(standing: &Standing, tally: &Tally) -> Vec<Concern> {
     if due >= FEW && !meets_slo(in_time, due) {
         let said = format!("In 7 days, fewer than {SLO} % were taken within 15 minutes.");
         let how = format!("{} of {}", percent(in_time, due), count(due));
-        add(Tone::Warn, "Slow", &said, None, Page::Errors, how);
+        let advice = "See what tries ended with; what was refused for good counts here too.";
+        add(Tone::Warn, "Slow", &said, Some(advice), Page::Errors, how);
     }
     found
-}
-
-/// Advice as a sentence of its own.
-fn sentence(advice: &str) -> String {
-    let mut letters = advice.trim_end_matches('.').chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters).chain(['.']).collect()
 }
 
 fn wait(number: i64) -> String {
@@ -321,7 +352,7 @@ mod tests {
             .iter()
             .map(|one| (one.clone(), Tally::new(30)))
             .collect();
-        let verdict = Verdict::of(&all);
+        let verdict = Verdict::of(&all, Vec::new(), true);
         let words = verdict
             .concerns
             .iter()
@@ -395,11 +426,28 @@ mod tests {
     }
 
     #[test]
+    fn nothing_written_is_not_called_working() {
+        let all = [(standing("a"), Tally::new(30))];
+        let verdict = Verdict::of(&all, Vec::new(), false);
+        assert!(
+            verdict.tone == Tone::Calm && verdict.answer.starts_with("Ready"),
+            "{}",
+            verdict.answer
+        );
+        let held = Standing {
+            is_unseen: true,
+            ..standing("a")
+        };
+        let verdict = Verdict::of(&[(held, Tally::new(30))], Vec::new(), false);
+        assert!(verdict.answer.starts_with("No."), "{}", verdict.answer);
+    }
+
+    #[test]
     fn a_share_is_judged_only_where_there_is_enough() {
         let slow = |deliveries: i64| {
             let mut tally = Tally::new(30);
             tally.add(29, "accepted", deliveries, 0);
-            Verdict::of(&[(standing("a"), tally)]).tone
+            Verdict::of(&[(standing("a"), tally)], Vec::new(), true).tone
         };
         assert_eq!((slow(19), slow(20)), (Tone::Good, Tone::Warn));
         assert!(meets_slo(99, 100) && !meets_slo(98, 100) && meets_slo(0, 0));

@@ -6,7 +6,9 @@ use axum::http::{Response, StatusCode};
 
 use super::super::Desk;
 use super::super::frame::{Page, Sheet};
-use super::super::html::{Markup, address, choice, count, counted, html, name, time, wide};
+use super::super::html::{
+    Markup, address, choice, count, counted, grouped, html, name, time, wide,
+};
 use super::super::params::Params;
 use super::super::trouble::Trouble;
 use super::{amounts, calmed, counted_how, heat, parse_day, signed, standing};
@@ -68,9 +70,9 @@ fn body(day: &DayResult, gaps: &[Gap], chosen: Option<&str>) -> Markup {
         (facts(day))
         @if !day.destinations.is_empty() { (destinations(day)) }
         h2 { "Ids that differ" }
+        (what_to_do(day, gaps))
         (filter(day, chosen))
         (list(day, gaps, chosen))
-        (what_to_do(day, gaps))
         p { a href=(Page::Reconciliation.path()) { "All days" } }
     }
 }
@@ -91,7 +93,7 @@ fn sentence(day: &DayResult) -> Markup {
 fn facts(day: &DayResult) -> Markup {
     html! {
         dl.facts {
-            dt { "Standing" } dd { (standing(day)) @if !day.is_closed { " until " (time(day.closes_at)) } }
+            dt { "State" } dd { (standing(day)) @if !day.is_closed { " until " (time(day.closes_at)) } }
             @if !day.open_because.is_empty() { dt { "Open because" } dd { (day.open_because.join("; ")) } }
             dt { "Event" } dd { (name(&day.event_name)) }
             dt { "Day" } dd { (day.time_zone) ": from " (time(day.begins_at)) " to " (time(day.ends_at)) }
@@ -153,11 +155,11 @@ fn destination(one: &DestinationResult, tolerance: u32) -> Markup {
                 @match one.reported {
                     None => "–",
                     Some(reported) => {
-                        (reported.to_string())
+                        (grouped(&reported.to_string()))
                         @if !counted_how(one).is_empty() { span.delta.soft { (counted_how(one).trim()) } }
-                        @if let Some(value) = one.reported_value { span.delta.soft { (value.to_string()) " " (one.reported_currency.as_deref().unwrap_or_default()) } }
+                        @if let Some(value) = one.reported_value { span.delta.soft { (grouped(&value.to_string())) " " (one.reported_currency.as_deref().unwrap_or_default()) } }
                         @if let Some(zone) = &one.reported_time_zone { span.delta.soft { "day of " (zone) } }
-                        @if let Some(source) = &one.reported_source { span.delta.soft { "by " (source) } }
+                        @if let Some(source) = &one.reported_source { span.delta.soft { @if source == "api" { "asked of its API" } @else { "by " (source) } } }
                         @if let Some(at) = one.reported_at { span.delta.soft { (time(at)) } }
                     }
                 }
@@ -200,7 +202,7 @@ fn filter(day: &DayResult, chosen: Option<&str>) -> Markup {
 fn list(day: &DayResult, gaps: &[Gap], chosen: Option<&str>) -> Markup {
     html! {
         @if gaps.is_empty() && is_forgotten(day, chosen) {
-            p { "The list of ids was removed after its time; the counts stay. The command below compares anew." }
+            p { "The list of ids was removed after its time; the counts stay. The command above compares anew." }
         } @else if gaps.is_empty() {
             p { "None here." }
         } @else {
@@ -253,10 +255,10 @@ fn what_to_do(day: &DayResult, gaps: &[Gap]) -> Markup {
     html! {
         @if day.missing > 0 {
             div.notice.warn {
-                p { "For rows without an event, this prints the SQL that writes them; no consent is invented, and " code { "--insert" } " writes them at once:" }
+                p { "For rows without an event, this prints the SQL that writes them; no consent is invented, and " code.option { "--insert" } " writes them at once:" }
                 p { code { (command) " --backfill" } }
             }
-        } @else if !gaps.is_empty() {
+        } @else if !gaps.is_empty() || day.extra + day.value_differs > 0 {
             p { "The same on the command line: " code { (command) } }
         }
     }

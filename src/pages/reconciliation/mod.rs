@@ -6,16 +6,19 @@ mod day;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
-use chrono::{Days, NaiveDate};
+use chrono::{Datelike, Days, NaiveDate};
 
 use super::Desk;
 use super::frame::{Page, Sheet};
-use super::html::{Markup, Tone, address, badge, choice, count, counted, html, name, time, wide};
+use super::html::{
+    Markup, Tone, address, badge, choice, count, counted, grouped, html, name, time, wide,
+};
 use super::params::Params;
 use super::trouble::Trouble;
 use crate::reconcile::exact::Exact;
 use crate::reconcile::result::{Amounts, DayResult, DestinationResult};
 use crate::reconcile::stored::{self, Run};
+use crate::telemetry::redact::scrub;
 
 pub(super) use day::show as show_day;
 
@@ -72,10 +75,10 @@ fn lead(found: &[DayResult], runs: &[Run]) -> Markup {
         p.lead {
             @if runs.is_empty() {
                 "Nothing is compared with a source of truth yet."
-            } @else if let Some(worst) = findings.first() {
+            } @else if let Some(latest) = findings.iter().map(|day| day.day).max() {
                 (counted(findings.len() as i64, "closed day")) " of " (count(closed as i64)) " "
                 @if findings.len() == 1 { "differs" } @else { "differ" }
-                " by more than is tolerated; the latest is " (super::html::day(worst.day)) "."
+                " by more than is tolerated; the latest is " (super::html::day(latest)) "."
             } @else if closed == 0 {
                 "No day is closed yet: what is missing may still come."
             } @else {
@@ -157,9 +160,9 @@ fn entry_table(run: &Run, found: &[DayResult]) -> Markup {
 fn how_it_went(run: &Run) -> Markup {
     html! {
         @if let Some(failed) = &run.failed {
-            div.notice.bad { p { "The last run failed: " (failed) } }
+            div.notice.bad { p { "The last run failed: " (scrub(failed)) } }
         }
-        @for note in &run.notes { div.notice.warn { p { (note) } } }
+        @for note in &run.notes { div.notice.warn { p { (scrub(note)) } } }
         @if let Some(ended) = run.ended_at { p.soft { "Computed " (time(ended)) "." } }
     }
 }
@@ -204,7 +207,7 @@ fn cell(one: &DestinationResult, tolerance: u32, link: &str) -> Markup {
                 span.delta { (signed(one.difference)) @if one.is_closed && !one.is_within { " " span aria-hidden="true" { "▲" } } }
             }
             @if let Some(reported) = one.reported {
-                span.delta.soft { "reports " (reported.to_string()) (counted_how(one)) }
+                span.delta.soft { "reports " (grouped(&reported.to_string())) (counted_how(one)) }
             }
         }
     }
@@ -261,7 +264,7 @@ pub(super) fn calmed(heat: &'static str, is_closed: bool) -> &'static str {
 
 /// With a sign that a reader hears.
 pub(super) fn signed(difference: Exact) -> String {
-    let digits = difference.abs();
+    let digits = grouped(&difference.abs().to_string());
     match difference.cmp(&Exact::ZERO) {
         std::cmp::Ordering::Less => format!("−{digits}"),
         std::cmp::Ordering::Equal => "0".to_owned(),
@@ -272,7 +275,7 @@ pub(super) fn signed(difference: Exact) -> String {
 /// `1,204.50 EUR`, one for each currency.
 pub(super) fn amounts(amounts: &Amounts) -> Markup {
     html! {
-        @for (currency, amount) in amounts { span.delta.soft { (amount.to_string()) " " (currency) } }
+        @for (currency, amount) in amounts { span.delta.soft { (grouped(&amount.to_string())) " " (currency) } }
     }
 }
 
@@ -289,8 +292,11 @@ fn legend() -> Markup {
 
 /// A day from an address.
 pub(super) fn parse_day(text: &str) -> Result<NaiveDate, Trouble> {
-    text.parse()
-        .map_err(|_| Trouble::Asked("the day is written 2026-11-24".to_owned()))
+    let day = text.parse().ok().filter(|day: &NaiveDate| {
+        // Calendars go further than PostgreSQL's.
+        (1970..=9999).contains(&day.year())
+    });
+    day.ok_or_else(|| Trouble::Asked("the day is written 2026-11-24".to_owned()))
 }
 
 #[cfg(test)]

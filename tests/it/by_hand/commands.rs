@@ -131,7 +131,7 @@ fn dead_letters_and_events_are_shown_replayed_and_skipped() {
     );
     office.says(
         &["dead-letters", "list", "--by", "reason"],
-        &["mend mapping", "--force if it is not"],
+        &["mend mapping", "overrule the doubt"],
     );
 
     let shown = office.json(&["dead-letters", "show", "l-1"]);

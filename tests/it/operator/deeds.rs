@@ -44,14 +44,17 @@ async fn destinations_are_paused_resumed_and_the_audit_says_who_and_why() {
     for text in [
         "The rule is paused.",
         "operator_login",
-        "wrong &lt;b&gt;campaign (by the page, form ",
+        "wrong &lt;b&gt;campaign</dd>",
+        ", on a page",
         "104013",
     ] {
         assert!(audit.body.contains(text), "{text}: {}", audit.body);
     }
     let shown = browser.get("/destinations").await;
     assert!(
-        shown.body.contains("wrong &lt;b&gt;campaign") && !shown.body.contains("<b>campaign"),
+        shown.body.contains("wrong &lt;b&gt;campaign")
+            && !shown.body.contains("<b>campaign")
+            && !shown.body.contains("by the page, form"),
         "{}",
         shown.body
     );
@@ -71,6 +74,18 @@ async fn destinations_are_paused_resumed_and_the_audit_says_who_and_why() {
         )
         .await;
     assert_eq!(resumed.header("location"), Some("/audit/2"));
+    // Who let it go on, when and why is told where it stands.
+    let shown = browser.get("/destinations").await.body;
+    let last = shown.split("Last by hand").nth(1).unwrap_or_default();
+    for text in [
+        "104013",
+        "resumed <time",
+        "operator_login",
+        "on this page: mended",
+        "/audit/2",
+    ] {
+        assert!(last.contains(text), "{text}: {shown}");
+    }
     assert_eq!(
         office
             .one::<i64>("select count(*) from conversion_outbox.rule_hold")
@@ -80,7 +95,10 @@ async fn destinations_are_paused_resumed_and_the_audit_says_who_and_why() {
     let nothing = browser
         .fill_in(resume, resume, &[("reason", "mended")])
         .await;
-    assert_eq!(nothing.header("location"), Some("/destinations"));
+    assert_eq!(
+        nothing.header("location"),
+        Some("/destinations?destination=linkedin")
+    );
     // Tools resume as ever.
     let bearer = format!("Authorization: Bearer {TOKEN}");
     let tool = office
@@ -132,11 +150,17 @@ async fn doubts_are_overruled_one_by_one_and_only_by_name() {
         .await;
     for text in [
         "0 deliveries would be sent again, 1 refused.",
-        "takes the risk of a second conversion",
+        "look there first (a doubt)",
         "force=1",
     ] {
         assert!(plain.body.contains(text), "{text}: {}", plain.body);
     }
+    // A page has no --force.
+    let kinds = browser.get("/dead-letters").await.body;
+    assert!(
+        !plain.body.contains("--force") && !kinds.contains("--force"),
+        "{kinds}"
+    );
     assert!(
         !plain.body.contains("method=\"post\""),
         "there is nothing to confirm"

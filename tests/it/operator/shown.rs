@@ -225,7 +225,7 @@ async fn figures_are_those_of_the_commands() {
     ).await;
     let page = browser.get("/destinations").await;
     for text in [
-        "1 at work, 1 served by nobody.",
+        "1 working, 1 not served.",
         "rejected 2",
         "No worker has served it since",
         "all turns are given away until",
