@@ -20,7 +20,7 @@ pub struct ReconcileConfig {
     pub event: String,
     /// One `select` over the application's own tables. `$1` and `$2` are the range of time, the second excluded; returns
     /// `business_id`, `occurred_at`, `value` and `currency`, and may return `event_id`, `consent`, `user_data`, `click_ids`,
-    /// `properties`, `depends_on`.
+    /// `properties`, `depends_on`, `action_source`, `page_url`, `source`.
     pub query: String,
     /// Another login or database for the query; the worker's own where there is none.
     pub database_url: Option<SecretRef>,

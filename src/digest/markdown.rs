@@ -158,7 +158,10 @@ fn differences(text: &mut String, digest: &Digest) {
     if digest.reconciliation.is_empty() {
         line(
             text,
-            "Nothing is compared: see [[reconcile]] in the configuration.\n",
+            match digest.runs.is_empty() {
+                true => "Nothing is compared: see [[reconcile]] in the configuration.\n",
+                false => "No day has been compared yet.\n",
+            },
         );
         return;
     }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::funnel::Funnel;
 use crate::operations::dead_letters::Group;
 use crate::reconcile::result::DayResult;
+use crate::reconcile::stored::Run;
 
 pub use csv::csv;
 pub(crate) use csv::field;
@@ -47,6 +48,8 @@ pub struct Digest {
     pub repeats: Repeats,
     /// The day itself as far as it was compared, and the last closed day of each entry.
     pub reconciliation: Vec<DayResult>,
+    /// How the last comparison of each entry went: a comparison that fails finds nothing.
+    pub runs: Vec<Run>,
     /// Every destination as it stands when this is read.
     pub standing: Vec<Standing>,
     /// What to do, the most urgent first.

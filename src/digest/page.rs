@@ -188,7 +188,9 @@ fn differences(digest: &Digest) -> Markup {
     }
     html! {
         h2 { "Against the source of truth" }
-        @if rows.is_empty() {
+        @if rows.is_empty() && !digest.runs.is_empty() {
+            p { "No day has been compared yet." }
+        } @else if rows.is_empty() {
             p { "Nothing is compared: see " code { "[[reconcile]]" } " in the configuration." }
         } @else {
             (table("Against the source of truth", &["Entry", "Day", "Standing", "Where", "Expected", "Arrived", "Platform reports", "Difference"], &rows))

@@ -62,6 +62,7 @@ pub async fn read(
         dead_letters: dead_letters::groups(database, &died).await?,
         repeats: repeats(&database.query(REPEATS, &from).await?)?,
         reconciliation,
+        runs: stored::runs(database).await?,
         standing: standing.iter().map(stands).collect::<Result<_, _>>()?,
         to_do: Vec::new(),
     };

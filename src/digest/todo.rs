@@ -1,10 +1,12 @@
 //! Draws conclusions: what a person should do, and in which order. Pure.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::{Digest, Events};
 use crate::funnel::Step;
 use crate::reconcile::result::DayResult;
+use crate::reconcile::stored::Run;
 
 /// Fewer events than this say nothing about shares.
 const ENOUGH: i64 = 20;
@@ -53,6 +55,9 @@ pub(super) fn conclude(digest: &Digest) -> Vec<Task> {
     let mut tasks = Vec::new();
     standing(digest, &mut tasks);
     dead_letters(digest, &mut tasks);
+    for run in &digest.runs {
+        compared(run, digest.read_at, &mut tasks);
+    }
     for day in &digest.reconciliation {
         reconciled(day, &mut tasks);
     }
@@ -152,6 +157,45 @@ fn dead_letters(digest: &Digest, tasks: &mut Vec<Task>) {
                 "conversion-outbox dead-letters list --destination {} --reason {reason}",
                 group.destination
             )),
+        ));
+    }
+}
+
+/// Longest pause between two comparisons that a configuration may ask for, and one more.
+const SILENT: TimeDelta = TimeDelta::days(2);
+
+/// Whether the comparison itself works: while it does not, no difference is found.
+fn compared(run: &Run, now: DateTime<Utc>, tasks: &mut Vec<Task>) {
+    let entry = &run.entry;
+    // A fault that is told once brings its own advice.
+    let mut tell = |what: &str, told: &str, command: String| {
+        let (cause, fix) = told
+            .split_once(". Fix: ")
+            .unwrap_or((told, "see what the command says"));
+        let what = format!("{what}: {cause}");
+        tasks.push(task(Urgency::Soon, what, fix, Some(command)));
+    };
+    if let Some(failed) = &run.failed {
+        let command = format!("conversion-outbox reconcile report --entry {entry}");
+        tell(&format!("{entry} cannot be compared"), failed, command);
+    }
+    for note in &run.notes {
+        let command = "conversion-outbox doctor --online".to_owned();
+        tell(
+            &format!("{entry} is compared without a platform's word"),
+            note,
+            command,
+        );
+    }
+    if let Some(began_at) = run.began_at.filter(|began_at| now - *began_at > SILENT) {
+        tasks.push(task(
+            Urgency::Soon,
+            format!(
+                "no worker has compared {entry} since {}",
+                began_at.format("%F %R UTC")
+            ),
+            "start a worker whose configuration has the entry",
+            Some("conversion-outbox status".to_owned()),
         ));
     }
 }
@@ -308,7 +352,7 @@ fn quoted(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, NaiveDate};
+    use chrono::NaiveDate;
 
     use super::super::{Carried, Deliveries, Standing};
     use super::*;
@@ -328,6 +372,7 @@ mod tests {
             dead_letters: vec![],
             repeats: Default::default(),
             reconciliation: vec![],
+            runs: vec![],
             standing: vec![],
             to_do: vec![],
         }
@@ -426,6 +471,42 @@ mod tests {
         assert_eq!(
             command.as_deref(),
             Some("conversion-outbox events show -- 'it'\\''s; rm -rf /'")
+        );
+    }
+
+    #[test]
+    fn a_comparison_that_fails_or_stands_still_is_told() {
+        let mut digest = digest();
+        let run = |entry: &str, hours| Run {
+            entry: entry.to_owned(),
+            began_at: Some(digest.read_at - TimeDelta::hours(hours)),
+            ended_at: None,
+            failed: None,
+            notes: vec![],
+        };
+        let failed = "the query took longer than 30 s for one day. Fix: an index".to_owned();
+        digest.runs = vec![
+            Run {
+                failed: Some(failed),
+                ..run("orders", 1)
+            },
+            Run {
+                notes: vec!["meta: the credential is refused. Fix: make another".to_owned()],
+                ..run("leads", 47)
+            },
+            run("refunds", 49),
+        ];
+        let told: Vec<String> = conclude(&digest)
+            .into_iter()
+            .map(|task| format!("{}. {}", task.what, task.how))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "orders cannot be compared: the query took longer than 30 s for one day. An index",
+                "leads is compared without a platform's word: meta: the credential is refused. Make another",
+                "no worker has compared refunds since 2026-11-23 05:00 UTC. Start a worker whose configuration has the entry",
+            ]
         );
     }
 

@@ -85,8 +85,10 @@ pub struct Refused {
 ///
 /// Where the outbox has fewer events of an id than the source has rows, only the query's own `event_id` tells which is missing.
 pub fn forgotten(day: &DayResult, rows: &[SourceRow]) -> (Vec<Forgotten>, Vec<Refused>) {
-    let is_forgotten =
-        |gap: &&Gap| gap.destination.is_none() && matches!(gap.why, Why::NoRow | Why::FewerRows);
+    let is_forgotten = |gap: &&Gap| {
+        gap.destination.is_none()
+            && matches!(gap.why, Why::NoRow | Why::FewerRows | Why::OtherSpelling)
+    };
     let mut by_key: HashMap<_, VecDeque<&SourceRow>> = HashMap::new();
     for row in rows {
         let key = (
@@ -107,11 +109,16 @@ pub fn forgotten(day: &DayResult, rows: &[SourceRow]) -> (Vec<Forgotten>, Vec<Re
         // The outbox would derive the same id for both, and take the second for a repeat of the first.
         let is_again = row.event_id.is_none()
             && (gap.why == Why::FewerRows || !derived.insert(row.business_id.as_str()));
-        let rule = match is_again {
-            true => Some(
+        let rule = if gap.why == Why::OtherSpelling {
+            Some(
+                "has an event whose id is written otherwise, and would be sent twice: let the query return the id as the application's events have it",
+            )
+        } else if is_again {
+            Some(
                 "has no id of its own beside another of the same business id: let the query return event_id",
-            ),
-            false => broken(row),
+            )
+        } else {
+            broken(row)
         };
         match rule {
             None => events.push(event(&day.event_name, row)),
@@ -173,7 +180,11 @@ fn event(event_name: &str, row: &SourceRow) -> Forgotten {
     let others = names
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), told(name)?.clone())))
-        .chain([("source".to_owned(), "backfill".into())]);
+        // Routes may go by it, so the application's own stands where the query tells it.
+        .chain([(
+            "source".to_owned(),
+            told("source").cloned().unwrap_or_else(|| "backfill".into()),
+        )]);
     Forgotten {
         event_id: row.event_id.clone(),
         event_name: event_name.to_owned(),
@@ -293,6 +304,30 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(literal(text), expected);
+        }
+    }
+
+    #[test]
+    fn routes_by_source_lead_a_late_event_where_its_own_would_have_gone() {
+        let row = |whole| SourceRow {
+            business_id: "o-1".to_owned(),
+            event_id: None,
+            occurred_at: DateTime::default(),
+            money: None,
+            whole,
+        };
+        for (whole, source) in [
+            (json!({ "source": "shop" }), "shop"),
+            (json!({ "source": null }), "backfill"),
+            (json!({}), "backfill"),
+        ] {
+            let event = event("order_paid", &row(whole));
+            assert_eq!(event.others["source"], source);
+            let statement = statement(&event);
+            assert!(
+                statement.contains(&format!("source => '{source}'")),
+                "{statement}"
+            );
         }
     }
 }

@@ -72,6 +72,7 @@ pub fn compare(entry: &ReconcileConfig, known: &Known<'_>) -> DayResult {
     // What the day's rows led to, and whether each of them is the source's.
     let mut concerned: Vec<(&OutboxRow, bool)> = Vec::new();
     let known_keys = keys(&known.outbox);
+    let strangers = strangers(&known.outbox, &taken);
     let (mut missing, mut value_differs, mut other_day) = (0, 0, 0);
     let mut source_value = Amounts::new();
     let of_day = source.iter().zip(&pairs).filter(|((at, _), _)| *at == 1);
@@ -81,10 +82,18 @@ pub fn compare(entry: &ReconcileConfig, known: &Known<'_>) -> DayResult {
         add(&mut source_value, row.money.as_ref());
         let Some(event) = found.map(|at| known.outbox[at]) else {
             missing += 1;
-            gaps.push(match known_keys.contains(row.business_id.as_str()) {
-                true => gap(Why::FewerRows, row, None),
-                false => gap(Why::NoRow, row, None),
-            });
+            let own_id = row.event_id.as_ref().unwrap_or(&row.business_id);
+            let alike = strangers.get(&spelling(own_id));
+            gaps.push(
+                match (known_keys.contains(row.business_id.as_str()), alike) {
+                    (true, _) => gap(Why::FewerRows, row, None),
+                    (false, Some(theirs)) => Gap {
+                        reason: Some(format!("{theirs:?} in the outbox")),
+                        ..gap(Why::OtherSpelling, row, None)
+                    },
+                    (false, None) => gap(Why::NoRow, row, None),
+                },
+            );
             continue;
         };
         concerned.push((event, true));
@@ -378,18 +387,32 @@ fn keys<'a>(outbox: &[&'a OutboxRow]) -> HashSet<&'a str> {
         .collect()
 }
 
+/// Ids of events that no row belongs to, by how they are spelled at heart.
+fn strangers<'a>(outbox: &[&'a OutboxRow], taken: &HashSet<usize>) -> HashMap<String, &'a str> {
+    let untaken = outbox.iter().enumerate();
+    untaken
+        .filter(|(at, _)| !taken.contains(at))
+        .flat_map(|(_, event)| [event.event_id.as_str(), event.business_id.as_str()])
+        .map(|id| (spelling(id), id))
+        .collect()
+}
+
+/// An id without what systems change about it on its way: case, spaces, zeros in front.
+fn spelling(id: &str) -> String {
+    let letters: String = id.split_whitespace().collect();
+    letters.to_lowercase().trim_start_matches('0').to_owned()
+}
+
 /// In the order of kinds and ids, and no more than are kept. Returns how many are left out.
 fn bound(gaps: &mut Vec<Gap>, most: usize) -> u64 {
     gaps.sort_by(|one, other| {
-        let key = |gap: &Gap| {
-            (
-                gap.why,
-                gap.business_id.clone(),
-                gap.event_id.clone(),
-                gap.occurred_at,
-            )
-        };
-        key(one).cmp(&key(other))
+        let (id, other_id) = (&one.business_id, &other.business_id);
+        (one.why, id, &one.event_id, one.occurred_at).cmp(&(
+            other.why,
+            other_id,
+            &other.event_id,
+            other.occurred_at,
+        ))
     });
     let left_out = gaps.len().saturating_sub(most);
     gaps.truncate(most);

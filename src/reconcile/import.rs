@@ -9,6 +9,11 @@ use thiserror::Error;
 use super::exact::Exact;
 use super::platform::{Counts, NewReport};
 
+use records::{Record, dividers, records};
+
+/// Records that may stand above the header: title, account and range of an export.
+const PREAMBLE_MAX: usize = 50;
+
 /// Faults that are told at once.
 const FAULTS_MAX: usize = 20;
 
@@ -43,6 +48,12 @@ pub struct Form {
     pub sums: bool,
     /// Whether numbers are written as 1.234,56.
     pub decimal_comma: bool,
+    /// Whether numbers are written as 1,234.56.
+    pub comma_groups: bool,
+    /// How days are written, in the words of `strftime`; 2026-11-25 or 20261125 where nothing is said.
+    pub day_format: Option<String>,
+    /// Whether lines without a day are passed over, as the totals of an export.
+    pub skips_totals: bool,
 }
 
 /// What is wrong with a file: every line of it, up to a few.
@@ -51,20 +62,26 @@ pub struct Form {
 pub struct BadFile(pub Vec<String>);
 
 /// Understands a whole file, or tells what is wrong with it.
-pub fn parse(text: &str, form: &Form, now: DateTime<Utc>) -> Result<Vec<NewReport>, BadFile> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = records(text)
-        .map_err(|fault| BadFile(vec![fault]))?
-        .into_iter();
-    let Some((_, header)) = lines.next() else {
-        return Err(BadFile(vec!["the file is empty".to_owned()]));
-    };
-    let columns = Columns::find(&header, form).map_err(BadFile)?;
+pub fn parse(bytes: &[u8], form: &Form, now: DateTime<Utc>) -> Result<Vec<NewReport>, BadFile> {
+    let text = records::text(bytes).ok_or_else(|| {
+        BadFile(vec![
+            "it is neither UTF-8 nor UTF-16 with a byte order mark. Fix: save it as UTF-8"
+                .to_owned(),
+        ])
+    })?;
+    let Body {
+        columns,
+        width,
+        lines,
+    } = body(&text, form).map_err(BadFile)?;
     let mut faults = Vec::new();
     let mut days: BTreeMap<(NaiveDate, String), Sum> = BTreeMap::new();
     for (number, fields) in lines {
+        if form.skips_totals && columns.is_total(&fields, form) {
+            continue;
+        }
         let added = columns
-            .read(&fields, header.len(), form)
+            .read(&fields, width, form)
             .and_then(|line| add(&mut days, line, number, form));
         if let Err(fault) = added {
             faults.push(format!("line {number}: {fault}"));
@@ -93,6 +110,48 @@ pub fn parse(text: &str, form: &Form, now: DateTime<Utc>) -> Result<Vec<NewRepor
         fetched_at: now,
     };
     Ok(days.into_iter().map(report).collect())
+}
+
+/// A file below its header.
+struct Body {
+    columns: Columns,
+    width: usize,
+    lines: Vec<Record>,
+}
+
+/// Finds the header, which names the columns and is not always the first line, by whatever divides its fields.
+fn body(text: &str, form: &Form) -> Result<Body, Vec<String>> {
+    let mut told = (0, Vec::new());
+    for divider in dividers(text) {
+        let (width, faults) = match records(text, divider) {
+            Ok(mut lines) => {
+                let tried = || lines.iter().take(PREAMBLE_MAX);
+                let found = tried().position(|header| Columns::find(header, form).is_ok());
+                // What is wrong is told of the line that looks most like a header: the first of the widest.
+                let widest = || tried().rev().max_by_key(|(_, fields)| fields.len());
+                let header = found.map(|at| &lines[at]).or_else(widest);
+                let Some(header) = header else {
+                    return Err(vec!["the file is empty".to_owned()]);
+                };
+                let width = header.1.len();
+                match (Columns::find(header, form), found) {
+                    (Ok(columns), Some(at)) => {
+                        return Ok(Body {
+                            columns,
+                            width,
+                            lines: lines.split_off(at + 1),
+                        });
+                    }
+                    (columns, _) => (width, columns.err().unwrap_or_default()),
+                }
+            }
+            Err(fault) => (1, vec![fault]),
+        };
+        if width > told.0 {
+            told = (width, faults);
+        }
+    }
+    Err(told.1)
 }
 
 /// One line, understood.
@@ -124,7 +183,7 @@ fn add(
         first_line: number,
         conversions: Exact::ZERO,
         value: None,
-        currency: line.currency.clone(),
+        currency: None,
         ids: None,
     });
     if sum.first_line != number && line.id.is_none() && !form.sums {
@@ -133,7 +192,10 @@ fn add(
             sum.first_line
         ));
     }
-    if sum.currency != line.currency {
+    // A line without a value has no currency either.
+    if let Some(currency) = line.currency
+        && *sum.currency.get_or_insert(currency.clone()) != currency
+    {
         return Err(format!(
             "another currency than line {} of the same day and event",
             sum.first_line
@@ -155,7 +217,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn find(header: &[String], form: &Form) -> Result<Columns, Vec<String>> {
+    fn find((number, header): &Record, form: &Form) -> Result<Columns, Vec<String>> {
         let mut faults = Vec::new();
         let mut at = BTreeMap::new();
         for ours in COLUMNS {
@@ -169,10 +231,10 @@ impl Columns {
                     at.insert(ours, place);
                 }
                 (Some(_), Some(_)) => {
-                    faults.push(format!("line 1: two columns are called {theirs:?}"))
+                    faults.push(format!("line {number}: two columns are called {theirs:?}"))
                 }
                 (None, _) if form.columns.contains_key(ours) => {
-                    faults.push(format!("line 1: no column is called {theirs:?}"));
+                    faults.push(format!("line {number}: no column is called {theirs:?}"));
                 }
                 (None, _) => {}
             }
@@ -185,7 +247,7 @@ impl Columns {
         ];
         for (name, _) in is_missing.iter().filter(|(_, is_missing)| *is_missing) {
             faults.push(format!(
-                "line 1: there is no column {name}; the file has {}. Fix: --columns {name}=\"its header\"{}",
+                "line {number}: there is no column {name}; the file has {}. Fix: --columns {name}=\"its header\"{}",
                 header.join(", "),
                 if *name == "event_name" { ", or --event NAME for all lines" } else { "" }
             ));
@@ -194,6 +256,13 @@ impl Columns {
             true => Ok(Columns { at }),
             false => Err(faults),
         }
+    }
+
+    /// Whether a line tells no day where one should stand: nothing, a dash, a word.
+    fn is_total(&self, fields: &[String], form: &Form) -> bool {
+        let told = self.at.get("day").and_then(|&at| fields.get(at));
+        let told = told.map_or("", |text| text.trim());
+        day(told, form).is_none() && !told.starts_with(|first: char| first.is_ascii_digit())
     }
 
     fn read(&self, fields: &[String], width: usize, form: &Form) -> Result<Line, String> {
@@ -208,20 +277,31 @@ impl Columns {
             text.filter(|text| !text.is_empty())
         };
         let number = |name: &str| {
-            field(name).map(|text| {
-                let written = match form.decimal_comma {
-                    true => without_groups(text),
-                    false => Some(text.to_owned()),
+            let text = field(name).filter(|text| *text != "--");
+            text.map(|text| {
+                let written = match (form.decimal_comma, form.comma_groups) {
+                    (true, _) => without_groups(&text.replace(['\u{a0}', '\u{202f}', ' '], ".")),
+                    (_, true) => without_groups(&swapped(text)),
+                    _ => Some(text.to_owned()),
                 };
                 written.as_deref().and_then(Exact::parse).ok_or_else(|| {
-                    format!("{name} must be a number such as 1234.50, without signs or thousands separators (--decimal-comma reads 1.234,50)")
+                    format!("{name} must be a number such as 1234.50, without signs or thousands separators (--decimal-comma reads 1.234,50, --comma-groups 1,234.50)")
                 })
             })
             .transpose()
         };
-        let day = field("day")
-            .and_then(day)
-            .ok_or("day must be written 2026-11-25 or 20261125")?;
+        let told = field("day").unwrap_or_default();
+        let day = day(told, form).ok_or_else(|| {
+            let written = match &form.day_format {
+                Some(_) => "as --day-format says",
+                None => {
+                    "2026-11-25 or 20261125; --day-format \"%m/%d/%Y\" reads 11/25/2026, \"%d.%m.%Y\" 25.11.2026"
+                }
+            };
+            let is_total = !told.starts_with(|first: char| first.is_ascii_digit());
+            let more = if is_total { "; --skip-totals passes over lines without a day" } else { "" };
+            format!("day must be written {written}{more}")
+        })?;
         let told = field("event_name").or(form.event.as_deref());
         let told = told.ok_or("event_name is empty")?;
         let id = field("id").map(str::to_owned);
@@ -290,66 +370,27 @@ fn without_groups(text: &str) -> Option<String> {
     })
 }
 
-/// `2026-11-25`, or `20261125` as Google writes it; nothing else, since 03/04 is a day in two calendars.
-fn day(text: &str) -> Option<NaiveDate> {
-    let form = match text.len() {
-        10 => "%Y-%m-%d",
-        8 => "%Y%m%d",
-        _ => return None,
+/// `1,234.50` as `1.234,50`.
+fn swapped(text: &str) -> String {
+    let swap = |letter| match letter {
+        ',' => '.',
+        '.' => ',',
+        other => other,
     };
-    NaiveDate::parse_from_str(text, form).ok()
+    text.chars().map(swap).collect()
 }
 
-/// Fields of each record, with the number of the line it begins on. Divided by commas, or by semicolons where the header has
-/// those and no comma; as RFC 4180 has it otherwise.
-fn records(text: &str) -> Result<Vec<(usize, Vec<String>)>, String> {
-    let header = text.lines().next().unwrap_or_default();
-    let divider = match header.contains(';') && !header.contains(',') {
-        true => ';',
-        false => ',',
+/// As it was said; else `2026-11-25`, or `20261125` as Google writes it, and nothing else, since 03/04 is a day in two calendars.
+fn day(text: &str, form: &Form) -> Option<NaiveDate> {
+    let written = match (&form.day_format, text.len()) {
+        (Some(format), _) => format,
+        (None, 10) => "%Y-%m-%d",
+        (None, 8) => "%Y%m%d",
+        (None, _) => return None,
     };
-    let mut records = Vec::new();
-    let (mut line, mut begun) = (1, 1);
-    let (mut fields, mut field) = (Vec::new(), String::new());
-    let (mut is_quoted, mut was_quoted) = (false, false);
-    let mut chars = text.chars().peekable();
-    while let Some(char) = chars.next() {
-        if char == '\n' {
-            line += 1;
-        }
-        match char {
-            '"' if is_quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                field.push('"');
-            }
-            '"' if is_quoted => (is_quoted, was_quoted) = (false, true),
-            other if is_quoted => field.push(other),
-            '"' if field.is_empty() && !was_quoted => is_quoted = true,
-            '"' => return Err(format!("line {line}: a quote in the middle of a field")),
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\n' => {
-                fields.push(std::mem::take(&mut field));
-                records.push((begun, std::mem::take(&mut fields)));
-                (begun, was_quoted) = (line, false);
-            }
-            other if other == divider => {
-                fields.push(std::mem::take(&mut field));
-                was_quoted = false;
-            }
-            _ if was_quoted => return Err(format!("line {line}: text after a closing quote")),
-            other => field.push(other),
-        }
-    }
-    if is_quoted {
-        return Err(format!("line {begun}: a quote that is never closed"));
-    }
-    if !field.is_empty() || was_quoted || !fields.is_empty() {
-        fields.push(field);
-        records.push((begun, fields));
-    }
-    records.retain(|(_, fields)| fields.iter().any(|field| !field.is_empty()));
-    Ok(records)
+    NaiveDate::parse_from_str(text, written).ok()
 }
 
+mod records;
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ const MUST: [(&str, &[&str]); 4] = [
 ];
 
 /// What it may return besides, for `missing --backfill`; `event_id` also decides what belongs together.
-const MAY: [(&str, &[&str]); 8] = [
+const MAY: [(&str, &[&str]); 9] = [
     ("event_id", TEXTS),
     ("consent", JSON),
     ("user_data", JSON),
@@ -48,6 +48,7 @@ const MAY: [(&str, &[&str]); 8] = [
     ("depends_on", TEXTS),
     ("action_source", TEXTS),
     ("page_url", TEXTS),
+    ("source", TEXTS),
 ];
 
 /// One row of the application's table.

@@ -12,6 +12,8 @@ pub enum Why {
     NoRow,
     /// The outbox has fewer events of this id than the source has rows.
     FewerRows,
+    /// The same id but for case, spaces or leading zeros is an event without a row: most likely its own.
+    OtherSpelling,
     /// The event is there, on another day: late, or at the edge of a time zone.
     OtherDay,
     /// The amount or the currency is another one.
@@ -52,9 +54,10 @@ pub enum Why {
 
 impl Why {
     /// Every word of the list.
-    pub const ALL: [Why; 20] = [
+    pub const ALL: [Why; 21] = [
         Why::NoRow,
         Why::FewerRows,
+        Why::OtherSpelling,
         Why::OtherDay,
         Why::ValueDiffers,
         Why::Conflict,
@@ -80,6 +83,7 @@ impl Why {
         match self {
             Why::NoRow => "no_row",
             Why::FewerRows => "fewer_rows",
+            Why::OtherSpelling => "other_spelling",
             Why::OtherDay => "other_day",
             Why::ValueDiffers => "value_differs",
             Why::Conflict => "conflict",
@@ -106,6 +110,9 @@ impl Why {
         match self {
             Why::NoRow => "no event was written: the application forgot it",
             Why::FewerRows => "the outbox has fewer events of this id than the source has rows",
+            Why::OtherSpelling => {
+                "an event of the same id in another spelling (case, spaces, leading zeros) has no row"
+            }
             Why::OtherDay => {
                 "the event is there, on another day: late, or at the edge of a time zone"
             }

@@ -48,8 +48,18 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     sum: bool,
     /// Numbers are written as 1.234,56.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "comma_groups")]
     decimal_comma: bool,
+    /// Numbers are written as 1,234.56.
+    #[arg(long)]
+    comma_groups: bool,
+    /// How days are written, if neither 2026-11-25 nor 20261125: "%m/%d/%Y" for 11/25/2026, "%d.%m.%Y" for 25.11.2026, "%b %d, %Y"
+    /// for Nov 25, 2026.
+    #[arg(long, value_name = "FORM")]
+    day_format: Option<String>,
+    /// Pass over lines without a day, as the totals of an export.
+    #[arg(long)]
+    skip_totals: bool,
     /// What the numbers count: all events that the platform took, or only those that it ascribes to an advertisement. By default
     /// as its API would.
     #[arg(long, value_name = "WHAT", value_parser = ["received", "attributed"])]
@@ -113,6 +123,9 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
         currency: args.currency.clone(),
         sums: args.sum,
         decimal_comma: args.decimal_comma,
+        comma_groups: args.comma_groups,
+        day_format: args.day_format.clone(),
+        skips_totals: args.skip_totals,
     };
     let path = args.file.display();
     let size = std::fs::metadata(&args.file)
@@ -121,10 +134,9 @@ pub(super) fn run(args: &Args, file: &ConfigFile) -> anyhow::Result<()> {
     if size > BYTES_MAX {
         return Err(usage("the file has more than 50 MB; export fewer days"));
     }
-    let text = std::fs::read_to_string(&args.file)
-        .with_context(|| format!("{path} cannot be read as UTF-8 text"))?;
+    let bytes = std::fs::read(&args.file).with_context(|| format!("{path} cannot be read"))?;
     let now = Utc::now();
-    let reports = parse(&text, &form, now).with_context(|| path.to_string())?;
+    let reports = parse(&bytes, &form, now).with_context(|| path.to_string())?;
     let known: BTreeSet<&str> = config
         .reconcile
         .iter()

@@ -103,6 +103,9 @@ fn list(args: &Args, mut day: DayResult) -> anyhow::Result<()> {
         day.gaps.retain(|gap| gap.destination == args.destination);
     }
     let is_finding = day.is_finding();
+    if let Some(wanted) = &args.destination {
+        day.destinations.retain(|one| one.destination == *wanted);
+    }
     match args.json {
         true => output::print_json(&json!({
             "entry": day.entry, "day": day.day, "time_zone": day.time_zone, "is_closed": day.is_closed,

@@ -25,7 +25,8 @@ pub(super) enum Command {
     /// Take what a platform exported as CSV for what it reports.
     ///
     /// Columns: day (2026-11-25 or 20261125), event_name, conversions, value, currency, and id where the file has one line for each
-    /// order or event. The first line names them; other columns are passed over. The days of the file take the place of what was
+    /// order or event. The first line that has them names them; what stands above it and other columns are passed over. Commas,
+    /// semicolons or tabs, UTF-8 or UTF-16. The days of the file take the place of what was
     /// imported of them before, so the same file twice changes nothing.
     Import(import::Args),
     /// List every business id of one day that is missing, extra or different, and why; and write what the application forgot.

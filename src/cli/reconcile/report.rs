@@ -24,7 +24,8 @@ pub(in crate::cli) struct Args {
     /// reconciliation_gap hold under the same names, with `destinations` and `gaps`. Amounts and shared counts are texts.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print one line for each day and destination: the columns of the table, values by currency.
+    /// Print one line for each day and destination: the columns of the table, then amounts as "12.50 EUR + 3 USD" (source_value,
+    /// outbox_value, arrived_value, reported_value), and what the platform's number counts (reported_counts).
     #[arg(long)]
     csv: bool,
     #[command(flatten)]
@@ -152,6 +153,15 @@ fn notes(day: &DayResult, text: &mut String) {
         ));
     }
     for one in &day.destinations {
+        if let Some(value) = reported_value(one) {
+            let arrived = amounts(&one.arrived_value);
+            if value != arrived {
+                text.push_str(&format!(
+                    "{}: {} reports a worth of {value}, and {arrived} arrived\n",
+                    day.day, one.destination
+                ));
+            }
+        }
         if let Some(zone) = one
             .reported_time_zone
             .as_ref()
@@ -175,6 +185,13 @@ fn notes(day: &DayResult, text: &mut String) {
     }
 }
 
+/// What the platform says its number is worth; some name no currency.
+fn reported_value(one: &DestinationResult) -> Option<String> {
+    let currency = one.reported_currency.as_deref().unwrap_or_default();
+    let value = one.reported_value?;
+    Some(format!("{value} {currency}").trim_end().to_owned())
+}
+
 fn amounts(amounts: &Amounts) -> String {
     let shown: Vec<String> = amounts
         .iter()
@@ -188,17 +205,26 @@ fn amounts(amounts: &Amounts) -> String {
 
 fn csv(days: &[DayResult]) -> String {
     let mut text = format!(
-        "entry,event_name,time_zone,{},source_value,outbox_value\n",
+        "entry,event_name,time_zone,{},source_value,outbox_value,arrived_value,reported_value,reported_counts\n",
         HEAD.join(",")
     );
     for day in days {
-        for row in rows(day) {
+        for (n, row) in rows(day).iter().enumerate() {
+            let at = day.destinations.get(n);
+            let told = at.and_then(|one| one.reported_counts.clone());
             let head = [&day.entry, &day.event_name, &day.time_zone].map(String::as_str);
             let row = row.iter().map(|cell| match cell.trim_end_matches('!') {
                 "-" => "",
                 cell => cell,
             });
-            let values = [amounts(&day.source_value), amounts(&day.outbox_value)];
+            let values = [
+                amounts(&day.source_value),
+                amounts(&day.outbox_value),
+                at.map(|one| amounts(&one.arrived_value))
+                    .unwrap_or_default(),
+                at.and_then(reported_value).unwrap_or_default(),
+                told.unwrap_or_default(),
+            ];
             let cells: Vec<String> = head
                 .into_iter()
                 .chain(row)

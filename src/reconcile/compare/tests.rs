@@ -388,6 +388,33 @@ prop_compose! {
     }
 }
 
+#[test]
+fn an_id_in_another_spelling_is_not_forgotten() {
+    for (theirs, ours) in [
+        ("ORD-7", "ord-7"),
+        (" ord-7 ", "ORD -7"),
+        ("00123", "123"),
+        ("ÄÖ-1", "äö-1"),
+    ] {
+        let source = [row(theirs, 1, 500), row("other", 1, 500)];
+        let outbox = [event(ours, 1, 500, State::Accepted)];
+        let day = compared(&source, &outbox, meta(None), 200);
+        assert_eq!(
+            whys(&day)[..3],
+            [
+                ("no_row", "other"),
+                ("other_spelling", theirs),
+                ("not_in_source", ours)
+            ]
+        );
+        assert_eq!(day.gaps[1].reason, Some(format!("{ours:?} in the outbox")));
+        assert_eq!(day.missing, 2);
+        let (events, refused) = crate::reconcile::backfill::forgotten(&day, &source);
+        assert_eq!((events.len(), refused.len()), (1, 1));
+        assert_eq!(refused[0].business_id, theirs);
+    }
+}
+
 proptest! {
     /// Whatever happened, all numbers add up, every missing and extra id is listed, and no order of reading matters.
     #[test]
@@ -407,7 +434,7 @@ proptest! {
         prop_assert_eq!(day.source_rows + day.source_duplicates, rows);
         prop_assert_eq!(day.outbox_rows, outbox.iter().filter(|event| today.holds(event.occurred_at)).count() as u64);
         prop_assert_eq!(day.matched + day.missing, day.source_rows);
-        prop_assert_eq!(count(&[Why::NoRow, Why::FewerRows]), day.missing);
+        prop_assert_eq!(count(&[Why::NoRow, Why::FewerRows, Why::OtherSpelling]), day.missing);
         prop_assert_eq!(count(&[Why::NotInSource]), day.extra);
         prop_assert_eq!(count(&[Why::ValueDiffers, Why::Conflict]), day.value_differs);
         prop_assert_eq!(count(&[Why::OtherDay]), day.other_day);

@@ -13,6 +13,9 @@ fn form() -> Form {
         currency: None,
         sums: false,
         decimal_comma: false,
+        comma_groups: false,
+        day_format: None,
+        skips_totals: false,
     }
 }
 
@@ -38,7 +41,7 @@ fn read(text: &str, form: &Form) -> Result<Vec<String>, Vec<String>> {
         .trim_end()
         .to_owned()
     };
-    let read = parse(text, form, now).map_err(|bad| bad.0)?;
+    let read = parse(text.as_bytes(), form, now).map_err(|bad| bad.0)?;
     Ok(read.into_iter().map(shown).collect())
 }
 
@@ -128,6 +131,84 @@ fn numbers_with_a_comma_are_read_strictly() {
     ] {
         assert!(value(written).is_err(), "{written}");
     }
+}
+
+/// A title, the range, a header further down, tabs, UTF-16, thousands, dashes for nothing, days of another form, totals.
+#[test]
+fn an_export_as_platforms_write_it() {
+    let text = "Conversion report\n\"November 1, 2026 - November 30, 2026\"\n\n\
+        Start Date (in UTC)\tCampaign\tConversions\tConv. value\n\
+        11/25/2026\ta\t1,234.50\t\"12,000.25\"\n\
+        11/25/2026\tb\t1\t--\n\
+        11/26/2026\ta\t2\t10\n\
+        --\t\t1,237.50\t12,010.25\nTotal: account\t\t1,237.50\t12,010.25\n";
+    let form = Form {
+        columns: pairs(&[
+            ("day", "Start Date (in UTC)"),
+            ("conversions", "Conversions"),
+            ("value", "Conv. value"),
+        ]),
+        event: Some("order_paid".to_owned()),
+        currency: Some("EUR".to_owned()),
+        sums: true,
+        comma_groups: true,
+        day_format: Some("%m/%d/%Y".to_owned()),
+        skips_totals: true,
+        ..form()
+    };
+    let days = |bytes: &[u8], form: &Form| {
+        let read = parse(bytes, form, DateTime::default()).map_err(|bad| bad.0)?;
+        Ok::<_, Vec<String>>(
+            read.iter()
+                .map(|one| format!("{} {} {:?}", one.day, one.conversions, one.currency))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let units = |to: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let marked = format!("\u{feff}{text}");
+        marked.encode_utf16().flat_map(to).collect()
+    };
+    let little = units(u16::to_le_bytes);
+    for bytes in [text.as_bytes(), &little, &units(u16::to_be_bytes)] {
+        let read = [
+            r#"2026-11-25 1235.50 Some("EUR")"#,
+            r#"2026-11-26 2 Some("EUR")"#,
+        ];
+        assert_eq!(days(bytes, &form), Ok(read.map(str::to_owned).to_vec()));
+    }
+    for (bytes, told) in [
+        (
+            &little[..little.len() - 1],
+            "it is neither UTF-8 nor UTF-16",
+        ),
+        (
+            b"day,event_name\n2026-11-24,Best\xe4tigt\n",
+            "it is neither",
+        ),
+    ] {
+        let faults = days(bytes, &form).expect_err("no text");
+        assert!(faults[0].starts_with(told), "{faults:?}");
+    }
+    let strict = Form {
+        skips_totals: false,
+        ..form.clone()
+    };
+    let faults = days(&little, &strict).expect_err("totals");
+    assert!(
+        faults.len() == 2
+            && faults[0]
+                .starts_with("line 8: day must be written as --day-format says; --skip-totals"),
+        "{faults:?}"
+    );
+    let unnamed = Form {
+        columns: BTreeMap::new(),
+        ..form
+    };
+    let faults = days(&little, &unnamed).expect_err("no column");
+    assert!(
+        faults[0].starts_with("line 4: there is no column day; the file has Start Date (in UTC)"),
+        "{faults:?}"
+    );
 }
 
 #[test]

@@ -81,7 +81,7 @@ async fn a_forgotten_event_is_found_written_and_found_no_more() {
     );
     let csv = office.run(&[&["report", "--csv"][..], &range].concat());
     assert_eq!(csv.out.lines().count(), 7, "three days at two destinations");
-    assert!(csv.out.contains("orders,order_paid,Europe/Berlin,2024-10-27,differs,6,0,6,0,0,0,meta,6,0,0,0,0,,-6,75 EUR,nothing"), "{}", csv.out);
+    assert!(csv.out.contains("orders,order_paid,Europe/Berlin,2024-10-27,differs,6,0,6,0,0,0,meta,6,0,0,0,0,,-6,75 EUR,nothing,nothing,,\n"), "{}", csv.out);
 
     let day = ["missing", "--entry", "orders", "--day", "2024-10-27"];
     let gaps = office.json(3, &day);
@@ -230,6 +230,36 @@ async fn an_export_is_imported_once() {
     assert_eq!(
         (&meta["reported"], &meta["difference"]),
         (&"12".into(), &"12".into())
+    );
+
+    // What is worth something shows beside what arrived.
+    office.desk.write(
+        "export.csv",
+        "Date,Event,Count,Worth\n20241027,Purchase,12,99.5\n",
+    );
+    let worth = office.run(
+        &[
+            &import[..7],
+            &["event_name=Event,day=Date,conversions=Count,value=Worth"][..],
+            &import[8..],
+            &["--currency", "EUR"],
+        ]
+        .concat(),
+    );
+    assert_eq!(worth.code, 0, "{}", worth.err);
+    let day = ["report", "--from", "2024-10-27", "--to", "2024-10-27"];
+    let csv = office.run(&[&day[..], &["--csv"]].concat());
+    assert!(
+        csv.out.contains(",nothing,99.50 EUR,received\n"),
+        "{}",
+        csv.out
+    );
+    let said = office.run(&day);
+    assert!(
+        said.out
+            .contains("meta reports a worth of 99.50 EUR, and nothing arrived"),
+        "{}",
+        said.out
     );
 
     office.desk.write(

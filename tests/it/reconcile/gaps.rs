@@ -276,6 +276,25 @@ async fn platforms_are_held_against_what_arrived_on_their_own_day() {
 }
 
 #[tokio::test]
+async fn a_platform_whose_midnight_comes_twice_begins_its_day_with_the_first() {
+    let shop = Shop::open("time_zone = \"America/Havana\"").await;
+    shop.admin
+        .run(
+            "insert into conversion_outbox.platform_report (destination, event_name, day, time_zone, source, conversions)
+             select 'meta', 'order_paid', d::date, 'America/Havana', 'csv', 0
+               from generate_series(timestamp '2024-11-02', '2024-11-03', '1 day') d",
+        )
+        .await;
+    // Two hours are called midnight there, from 04:00 and from 05:00 UTC on: both are of the third.
+    shop.both("first", "2024-11-03 04:30+00", "accepted").await;
+    shop.both("second", "2024-11-03 05:30+00", "accepted").await;
+    for (day, arrived) in [("2024-11-02", 0), ("2024-11-03", 2)] {
+        let meta = &shop.day(day).await.destinations[1];
+        assert_eq!(meta.arrived_in_reported_day, Some(arrived), "{day}");
+    }
+}
+
+#[tokio::test]
 async fn days_are_whole_whatever_the_clocks_do() {
     let shop = Shop::open("").await;
     for (zone, first, begins, hours) in [
