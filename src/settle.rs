@@ -36,7 +36,7 @@ pub struct Settlement {
     /// Why.
     pub reason: Option<Reason>,
     /// The conversion action or rule whose hold it waits for, if it does.
-    pub kept_by: Option<String>,
+    pub kept_by: Option<Box<str>>,
     /// When to try again, for a pending one.
     pub due_at: Option<DateTime<Utc>>,
     /// When it was settled, for a final one.

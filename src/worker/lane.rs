@@ -118,9 +118,10 @@ pub(super) struct Job {
 
 impl Job {
     /// The rule that keeps it back, if that is the reason why it waits.
-    pub(super) fn kept_by(&self, reason: Option<Reason>) -> Option<String> {
-        let rule = self.sendable.item.lot.rule.as_ref();
-        rule.filter(|_| reason == Some(Reason::RuleHeld)).cloned()
+    pub(super) fn kept_by(&self, reason: Option<Reason>) -> Option<Box<str>> {
+        let rule = self.sendable.item.lot.rule.as_deref();
+        rule.filter(|_| reason == Some(Reason::RuleHeld))
+            .map(Box::from)
     }
 }
 
