@@ -36,7 +36,8 @@ pub struct TelemetrySettings {
     pub otlp_metrics: bool,
     /// How a delivery's span relates to the row's trace.
     pub relation: Relation,
-    /// Share of deliveries traced, 0 to 1. `None`: `OTEL_TRACES_SAMPLER` decides, and without it all are.
+    /// Share of deliveries traced that went well, 0 to 1; failures always are. `None`: `OTEL_TRACES_SAMPLER` decides, and without it all
+    /// are.
     pub sample_ratio: Option<f64>,
     /// `deployment.environment.name`, e.g. `production`.
     pub environment: Option<String>,

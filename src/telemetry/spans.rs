@@ -261,13 +261,15 @@ pub fn sampled_trace(span: &Span) -> Option<TraceId> {
     context.is_sampled().then(|| context.trace_id().to_bytes())
 }
 
-/// Where a try is told: in `span` if it is exported, else where the row was written, else nowhere. Starts the span, so its
-/// parent must be set.
-pub fn place(span: &Span, row: Option<&RowContext>) -> Option<Place> {
+/// Where a try is told: in `span` if it is exported, as every failure is; else where the row was written, else nowhere. Starts
+/// the span, so its parent must be set.
+pub fn place(span: &Span, row: Option<&RowContext>, is_failure: bool) -> Option<Place> {
     if !span.is_disabled() {
-        let context = span_context(span);
-        if context.is_sampled() {
-            return Some(Place::of(context));
+        let context = span.context();
+        let told = context.span();
+        let own = told.span_context();
+        if own.is_sampled() || (is_failure && told.is_recording()) {
+            return Some(Place::of(own.clone()));
         }
     }
     row.map(Place::of_row)

@@ -5,13 +5,16 @@
 //!
 //! Not for the spans themselves, see `spans`.
 
+mod kept;
 mod queue;
 
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{Protocol, SpanExporter as OtlpExporter, WithExportConfig};
+use opentelemetry_otlp::{
+    Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig,
+};
 use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SdkTracerProvider};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -23,6 +26,7 @@ use super::endpoint::{self, EndpointError, TRACES};
 use super::ids::RootedIds;
 use super::losses::{Losses, error_type};
 use super::{Env, TelemetrySettings, names, spans};
+use kept::FailuresKept;
 use queue::Queue;
 
 /// How long the last spans may take. Must fit, with the drain, into the grace period of the pod.
@@ -39,7 +43,7 @@ pub enum ExportError {
     Endpoint(#[from] EndpointError),
     /// The HTTP client cannot be built, most often because there are no root certificates.
     #[error("cannot build the OTLP client (are CA certificates installed?)")]
-    Client(#[source] opentelemetry_otlp::ExporterBuildError),
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A running exporter with its queue and thread.
@@ -64,15 +68,23 @@ impl Export {
         crate::tls::install_provider();
         let exporter = OtlpExporter::builder()
             .with_http()
+            .with_http_client(
+                client(TRACES.timeout(env)).map_err(|error| ExportError::Client(error.into()))?,
+            )
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(endpoint)
             .build()
-            .map_err(ExportError::Client)?;
+            .map_err(|error| ExportError::Client(error.into()))?;
         let mut builder = SdkTracerProvider::builder()
             .with_span_processor(Queue::start(exporter, spans_max(env), losses))
             .with_id_generator(RootedIds::default())
-            .with_sampler(sampler(settings, env))
             .with_resource(endpoint::resource(settings, env));
+        let sampler = sampler(settings, env);
+        builder = if is_off(settings, env) {
+            builder.with_sampler(sampler)
+        } else {
+            builder.with_sampler(FailuresKept(sampler))
+        };
         if env("OTEL_SPAN_LINK_COUNT_LIMIT").is_none() {
             builder = builder.with_max_links_per_span(LINKS_MAX);
         }
@@ -114,6 +126,21 @@ impl Export {
     }
 }
 
+/// Follows no redirect: the collector's headers hold a key, and another host is not to get it.
+fn client(timeout: Duration) -> Result<reqwest::blocking::Client, reqwest::Error> {
+    let build = move || {
+        reqwest::blocking::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(timeout)
+            .user_agent(concat!("conversion-outbox/", env!("CARGO_PKG_VERSION")))
+            .build()
+    };
+    // It panics where a runtime is at work, so it is built elsewhere.
+    std::thread::spawn(build)
+        .join()
+        .expect("building a client does not panic")
+}
+
 fn spans_max(env: Env<'_>) -> usize {
     env("OTEL_BSP_MAX_QUEUE_SIZE")
         .and_then(|text| text.parse().ok())
@@ -129,6 +156,12 @@ fn sampler(settings: &TelemetrySettings, env: Env<'_>) -> ParentBasedSampler {
         ratio => Sampler::TraceIdRatioBased(ratio),
     };
     Sampler::parent_based(root.clone()).with_remote_parent_not_sampled(root)
+}
+
+/// Whether somebody wants no span at all, failed or not. A share of 0 in the configuration means failures alone.
+fn is_off(settings: &TelemetrySettings, env: Env<'_>) -> bool {
+    let name = env("OTEL_TRACES_SAMPLER").unwrap_or_default();
+    settings.sample_ratio.is_none() && name.trim_start_matches("parentbased_") == "always_off"
 }
 
 /// The share `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG` ask for; 1 when they say nothing readable.

@@ -296,7 +296,8 @@ fn log(
     code: Option<String>,
 ) {
     let attempt = &exchange.attempts[n];
-    let place = attempt.place();
+    let is_good = matches!(outcome, "accepted" | "sent");
+    let place = attempt.place(!is_good);
     tracing::debug!(
         event_id = job.event.event_id,
         destination,
@@ -320,7 +321,6 @@ fn log(
         payload_hash: job.sendable.item.hash,
         trace_id: place.as_ref().map(Place::stored_id),
     });
-    let is_good = matches!(outcome, "accepted" | "sent");
     spans::finish(&attempt.span, outcome, (!is_good).then_some(outcome));
 }
 

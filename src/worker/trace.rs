@@ -42,9 +42,9 @@ impl Attempt {
         }
     }
 
-    /// Where it is told.
-    pub(super) fn place(&self) -> Option<Place> {
-        spans::place(&self.span, self.row.as_ref())
+    /// Where it is told, well or failed.
+    pub(super) fn place(&self, is_failure: bool) -> Option<Place> {
+        spans::place(&self.span, self.row.as_ref(), is_failure)
     }
 }
 

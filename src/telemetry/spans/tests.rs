@@ -38,7 +38,7 @@ fn a_delivery_links_to_its_row_also_when_the_row_was_not_sampled() {
         let sent = traced(|| {
             let row = row(flags);
             let span = process(&delivery(1, Some(&row)), Relation::Link);
-            let place = place(&span, Some(&row)).unwrap();
+            let place = place(&span, Some(&row), false).unwrap();
             assert_ne!(
                 place.stored_id(),
                 row.trace_id(),
@@ -83,7 +83,7 @@ fn parent_mode_is_for_the_first_attempt_and_keeps_unsampled_rows() {
         received(&claim, [("event-1", Some(row.clone()))].into_iter());
         claim.in_scope(|| {
             let span = process(&delivery(1, Some(&row)), Relation::Parent);
-            let place = place(&span, None).unwrap();
+            let place = place(&span, None, false).unwrap();
             assert_eq!(place.stored_id(), row.trace_id());
         });
     });
@@ -106,7 +106,7 @@ fn a_retry_links_to_the_span_of_the_try_before() {
     let sent = traced(|| {
         let row = row("01");
         let first = process(&delivery(1, Some(&row)), Relation::Link);
-        let stored = place(&first, Some(&row)).unwrap().stored_id();
+        let stored = place(&first, Some(&row), false).unwrap().stored_id();
         finish(&first, "retry", Some("retry"));
         drop(first);
         let earlier = Place::stored(Some(stored), None);
@@ -305,9 +305,44 @@ fn without_an_exporter_the_rows_trace_is_recorded() {
         tracing::callsite::rebuild_interest_cache();
         let span = process(&delivery(1, Some(&row)), Relation::Parent);
         assert!(span.is_disabled());
-        let of_row = place(&span, Some(&row)).unwrap();
+        let of_row = place(&span, Some(&row), false).unwrap();
         assert_eq!(of_row.stored_id(), row.trace_id());
-        assert_eq!(place(&span, None), None);
+        assert_eq!(place(&span, None, false), None);
         nothing_received(&receive());
     });
+}
+
+#[test]
+fn what_fails_is_recorded_whatever_the_share() {
+    let settings = TelemetrySettings {
+        sample_ratio: Some(0.0),
+        ..TelemetrySettings::default()
+    };
+    let url = Url::parse("https://graph.facebook.com/v1/events").unwrap();
+    let mut told = None;
+    let sent = spans(&exported(settings, || {
+        let row = row("00");
+        let good = process(&delivery(1, Some(&row)), Relation::Link);
+        assert_eq!(place(&good, Some(&row), false), Some(Place::of_row(&row)));
+        finish(&good, "accepted", None);
+        let bad = process(&delivery(2, Some(&row)), Relation::Link);
+        answered(
+            &request("POST", &url, std::slice::from_ref(&bad)),
+            Some(503),
+            None,
+        );
+        told = place(&bad, Some(&row), true);
+        finish(&bad, "retry", Some("retry"));
+    }));
+    let names: Vec<&str> = sent.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["POST", "process meta_eu"]);
+    let [request, bad] = [&sent[0], &sent[1]];
+    assert_eq!(request.parent_span_id, bad.span_id);
+    assert_eq!(bad.flags & 1, 1, "a collector would drop it otherwise");
+    let told = told.expect("it is told somewhere");
+    assert_eq!(
+        (told.trace_id(), told.span_id()),
+        (hex(&bad.trace_id), hex(&bad.span_id)),
+        "what is stored leads to it"
+    );
 }

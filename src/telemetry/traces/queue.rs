@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use super::super::losses::{Losses, error_type};
+use super::kept::kept;
 
 /// Spans that wait at most, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise.
 pub(super) const SPANS_MAX: usize = 2048;
@@ -61,9 +62,9 @@ impl SpanProcessor for Queue {
     }
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
+        let Some(span) = kept(span) else {
             return;
-        }
+        };
         let room = |waiting| (waiting < self.spans_max).then_some(waiting + 1);
         let taken = self
             .waiting

@@ -26,6 +26,17 @@ fn the_standard_sampler_variables_are_read() {
 }
 
 #[test]
+fn always_off_means_failures_too() {
+    let off = |name: &str| from(&[("OTEL_TRACES_SAMPLER", "always_off")], name);
+    assert!(is_off(&TelemetrySettings::default(), &off));
+    let failures_alone = TelemetrySettings {
+        sample_ratio: Some(0.0),
+        ..Default::default()
+    };
+    assert!(!is_off(&failures_alone, &off) && !is_off(&failures_alone, &|_| None));
+}
+
+#[test]
 fn no_endpoint_means_no_exporter_and_no_spans() {
     let export =
         Export::start(&TelemetrySettings::default(), &|_| None, Losses::default()).unwrap();
@@ -92,6 +103,35 @@ fn a_collector_that_is_down_is_counted() {
     with_subscriber(Some(&export), || drop(settle()));
     export.shutdown();
     assert_eq!((failures.get(), lost.get()), (1, 1));
+}
+
+/// A collector's key stays with the collector.
+#[test]
+fn a_redirect_is_a_failure_and_is_not_followed() {
+    let elsewhere = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let collector = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let settings = TelemetrySettings {
+        otlp_endpoint: Some(format!("http://{}", collector.local_addr().unwrap())),
+        ..Default::default()
+    };
+    let location = format!("http://{}/v1/traces", elsewhere.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        use std::io::Write;
+        let (mut stream, _) = collector.accept().unwrap();
+        super::receiver::read(&stream, "/v1/traces");
+        let head = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nConnection: close";
+        write!(stream, "{head}\r\nLocation: {location}\r\n\r\n").unwrap();
+    });
+    let losses = Losses::default();
+    let lost = losses.lost.clone();
+    let env = |name: &str| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| "2000".to_owned());
+    let export = Export::start(&settings, &env, losses).unwrap().unwrap();
+    with_subscriber(Some(&export), || drop(settle()));
+    export.shutdown();
+    answering.join().unwrap();
+    assert_eq!(lost.get(), 1);
+    assert!(elsewhere.accept().is_err(), "the spans went elsewhere");
 }
 
 /// It takes the connection and never answers. Spans find no room, and the end of the process does not wait for it.
