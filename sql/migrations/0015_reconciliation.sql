@@ -215,6 +215,10 @@ begin
   -- Two runs of one entry never write at once: the first to come holds its row.
   perform from conversion_outbox.reconciliation_run r where r.entry = computed.entry for update;
   select * into before from conversion_outbox.reconciliation_day d where d.entry = computed.entry and d.day = computed.day;
+  -- A run that stood still and was overtaken has nothing to say any more.
+  if before.computed_at > computed.computed_at then
+    return false;
+  end if;
   -- What was found, without when it was looked at, when a platform was asked, and what is made of it.
   computed.fingerprint := sha256(convert_to((
     result - '{computed_at,closed_at,changed_at,changes,is_closed,closes_at,open_because,tolerance_percent,destinations}'::text[]

@@ -111,7 +111,10 @@ fn standing(digest: &Digest, tasks: &mut Vec<Task>) {
         if one.held_rules > 0 {
             tasks.push(task(
                 Urgency::Now,
-                format!("{} rules of {name} are held", one.held_rules),
+                match one.held_rules {
+                    1 => format!("one rule of {name} is held"),
+                    more => format!("{more} rules of {name} are held"),
+                },
                 "see what the platform says of each",
                 Some("conversion-outbox destinations list".to_owned()),
             ));
@@ -454,7 +457,7 @@ mod tests {
             told,
             [
                 (Urgency::Now, "nothing is sent to ga4 (auth); 5 wait".into()),
-                (Urgency::Now, "1 rules of ga4 are held".into()),
+                (Urgency::Now, "one rule of ga4 is held".into()),
                 (
                     Urgency::Now,
                     "ga4 will refuse 3 deliveries as too old within a day".into()

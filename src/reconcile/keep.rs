@@ -52,7 +52,11 @@ pub async fn turn(
     if !stored::claim(database, &entry.name, entry.every, lease, now).await? {
         return Ok(Turn::NotDue);
     }
-    let computed = computed(entry, config, sender, now).await;
+    // Whoever comes after the lease must not meet us.
+    let computing = computed(entry, config, sender, now);
+    let computed = tokio::time::timeout(lease, computing)
+        .await
+        .unwrap_or(Err(ReconcileError::TooLong(lease)));
     let (failed, notes) = match &computed {
         Ok((notes, _)) => (None, notes.as_slice()),
         Err(error) => (Some(error.to_string()), [].as_slice()),

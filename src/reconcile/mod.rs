@@ -50,4 +50,10 @@ pub enum ReconcileError {
     /// More events on one day than are compared.
     #[error("the outbox has more than {0} events of one day. Fix: raise rows_max of the entry")]
     TooManyEvents(u32),
+    /// It took longer than the lease under which nobody else computes.
+    #[error(
+        "it took longer than {} minutes, and was given up; days computed by then are kept. Fix: an index for the entry's query, or fewer days",
+        .0.as_secs() / 60
+    )]
+    TooLong(std::time::Duration),
 }
