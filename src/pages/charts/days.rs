@@ -54,7 +54,7 @@ pub(crate) fn days(id: &str, what: &str, parts: &[Part], days: &[Day]) -> Markup
                     g.axis {
                         @for y in [0.5, HEIGHT / 2.0] { line x1="0" x2="100%" y1=(at(y)) y2=(at(y)) {} }
                         line.ground x1="0" x2="100%" y1=(at(HEIGHT + 0.5)) y2=(at(HEIGHT + 0.5)) {}
-                        @for (place, day) in days.iter().enumerate().filter(|(place, _)| (days.len() - 1 - place) % 7 == 0) {
+                        @for (place, day) in days.iter().enumerate().filter(|(place, _)| (days.len() - 1 - place).is_multiple_of(7)) {
                             @let is_last = place + 1 == days.len();
                             text.end[is_last] x={ (at(if is_last { 100.0 } else { (place as f64 + 0.5) * room })) "%" } y=(at(HEIGHT + 17.0)) { (day.label) }
                         }

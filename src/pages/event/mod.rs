@@ -302,7 +302,7 @@ fn deliveries(life: &Value, desk: &Desk) -> Markup {
                         td.short { (one["reason"].as_str().unwrap_or("–").replace('_', " ")) }
                         td.number { (one["tries"].as_i64().unwrap_or(0)) }
                         td.short { (answer(one)) }
-                        td.words { (next(one, id, destination)) }
+                        td class=(if one["state"] == "pending" { "words" } else { "short" }) { (next(one, id, destination)) }
                         td { (hash(&one["payload_hash"])) }
                         td { @match one["trace_id"].as_str() { Some(trace) => { (trace_link(desk, trace)) }, None => { "–" } } }
                     }

@@ -230,7 +230,7 @@ async fn doubts_are_overruled_one_by_one_and_only_by_name() {
         "1 delivery sent again",
         "overruled",
         "linkedin uncertain/no_answer",
-        "the page",
+        ", on a page",
     ] {
         assert!(audit.body.contains(text), "{text}: {}", audit.body);
     }
