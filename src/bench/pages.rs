@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,19 +23,24 @@ use crate::telemetry::metrics::Metrics;
 use crate::worker::clock::Clock;
 
 const FILL: &str = include_str!("../../sql/bench/fill_pages.sql");
+const COMPARE: &str = include_str!("../../sql/bench/fill_reconciliation.sql");
 
 /// Every page, in the order of the navigation, with what it is called here.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("overview", "/"),
     ("coverage", "/coverage"),
     ("coverage_30_days", "/coverage?days=30"),
     ("reconciliation", "/reconciliation"),
+    ("reconciliation_day", "/reconciliation/orders/{yesterday}"),
     ("errors", "/errors"),
     ("dead_letters", "/dead-letters"),
     ("events", "/events?q=page-77"),
     ("event", "/events/page-77"),
     ("destinations", "/destinations"),
 ];
+
+/// Ids that a day lists for each place where some are missing: as many as are ever kept.
+const IDS: i64 = 1000;
 
 /// How often each page is opened; the median counts.
 const ROUNDS: usize = 15;
@@ -79,12 +85,14 @@ pub(super) async fn measure(bench: &Bench, deliveries: i64) -> anyhow::Result<Va
 
     // One event, so that its page is there in both.
     fill(&database, 77).await?;
+    compare(&database, 0).await?;
     let empty = open_all(address).await?;
     client
         .batch_execute("truncate conversion_outbox.event, conversion_outbox.delivery, conversion_outbox.attempt restart identity")
         .await?;
     let started = Instant::now();
     fill(&database, deliveries / 4).await?;
+    compare(&database, IDS).await?;
     let filled = started.elapsed();
     eprintln!("pages over {deliveries} deliveries");
     let started = Instant::now();
@@ -127,14 +135,23 @@ async fn fill(database: &Database, events: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A month of comparisons that list so many ids for each day and place.
+async fn compare(database: &Database, ids: i64) -> anyhow::Result<()> {
+    let client = database.client().await?;
+    client.query_typed(COMPARE, &[(&ids, Type::INT8)]).await?;
+    Ok(())
+}
+
 /// The median time of each page in milliseconds, from the request to the end of the answer.
 async fn open_all(address: std::net::SocketAddr) -> anyhow::Result<Vec<f64>> {
     let mut medians = Vec::new();
+    let yesterday = (Utc::now() - TimeDelta::days(1)).date_naive().to_string();
     for (name, path) in PAGES {
+        let path = path.replace("{yesterday}", &yesterday);
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let started = Instant::now();
-            open(address, path)
+            open(address, &path)
                 .await
                 .with_context(|| format!("the page {name}"))?;
             times.push(started.elapsed().as_secs_f64() * 1000.0);

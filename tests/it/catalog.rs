@@ -64,7 +64,7 @@ fn every_query_is_lower_case_and_used() {
         .iter()
         .map(|file| read(file))
         .collect();
-    for folder in ["queries", "demo"] {
+    for folder in ["bench", "demo", "pages", "queries", "report", "torture"] {
         for file in files(&root.join("sql").join(folder), "sql") {
             let name = file
                 .file_name()
