@@ -27,10 +27,6 @@ const IDLE: Duration = Duration::from_secs(15);
 
 /// What the other tasks report.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every message is a result; a box for each would cost more than the room"
-)]
 pub(super) enum Message {
     /// An event was claimed and has so many destinations to go. The permit is its place among the events in memory.
     Opened(Ticket, usize, OwnedSemaphorePermit),
