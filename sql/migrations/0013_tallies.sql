@@ -15,9 +15,11 @@ create table conversion_outbox.event_tally (
   consent_granted     bigint not null,
   consent_denied      bigint not null,
   consent_unspecified bigint not null,
+  queued              bigint not null,
   primary key (day, event_name)
 ) with (fillfactor = 70);
-comment on table conversion_outbox.event_tally is 'Events that left the queue, by the day (UTC) on which they occurred and by name, and how many of them carried what (view event_day).';
+comment on table conversion_outbox.event_tally is 'Events that left the queue or were counted in it, by the day (UTC) on which they occurred and by name, and how many of them carried what (view event_day).';
+comment on column conversion_outbox.event_tally.queued is 'How many of them are still in the queue (column counted).';
 create table conversion_outbox.event_tally_news (like conversion_outbox.event_tally);
 comment on table conversion_outbox.event_tally_news is 'What is to be added to event_tally.';
 
@@ -35,9 +37,6 @@ create table conversion_outbox.delivery_tally (
   primary key (day, destination, event_name, state, reason, error_code)
 ) with (fillfactor = 70);
 create index delivery_tally_dead on conversion_outbox.delivery_tally (destination, state, reason, error_code)
-  where state in ('rejected', 'uncertain', 'exhausted');
--- The first and the last of those that died of the same, without reading the others.
-create index delivery_dead_by_cause on conversion_outbox.delivery (destination, state, reason, (coalesce(error_code, '')), settled_at, event_no)
   where state in ('rejected', 'uncertain', 'exhausted');
 comment on table conversion_outbox.delivery_tally is 'Deliveries by the day (UTC) on which their event occurred, as they stand now (view delivery_day).';
 create table conversion_outbox.delivery_tally_news (like conversion_outbox.delivery_tally);
@@ -57,6 +56,20 @@ create table conversion_outbox.answer_tally (
 comment on table conversion_outbox.answer_tally is 'Tries of deliveries by the hour, and how they ended (view answer_hour).';
 create table conversion_outbox.answer_tally_news (like conversion_outbox.answer_tally);
 comment on table conversion_outbox.answer_tally_news is 'What is to be added to answer_tally.';
+
+-- Where the fold stands in the queue. Only a hint of where to look on: what was counted stands in the rows of the queue.
+create table conversion_outbox.queue_look (
+  looked_to bigint not null,
+  newest    bigint not null
+);
+insert into conversion_outbox.queue_look (looked_to, newest) values (0, 0);
+comment on table conversion_outbox.queue_look is 'Events of the queue up to looked_to were looked at by a fold; newest was its last one at the look before.';
+
+-- They have no key, and a publication of all tables (logical replication, change data capture) must not stop the fold.
+alter table conversion_outbox.event_tally_news replica identity full;
+alter table conversion_outbox.delivery_tally_news replica identity full;
+alter table conversion_outbox.answer_tally_news replica identity full;
+alter table conversion_outbox.queue_look replica identity full;
 
 -- Written and deleted all day, and never large.
 alter table conversion_outbox.event_tally_news set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
@@ -103,16 +116,41 @@ as $$
 $$;
 comment on function conversion_outbox.answer_of is 'How the only try of a delivery ended, as its row tells it.';
 
+-- Whoever commits an event waits while this waits for a lock: so it waits a moment only, lets everybody pass, and tries again.
+-- Shorter than deadlock_timeout: nobody else is ever the one that gives way.
+do $$
+begin
+  for n in 1..60 loop
+    begin
+      set local lock_timeout = '250ms';
+      lock table conversion_outbox.repeat in share row exclusive mode;
+      lock table conversion_outbox.queue in access exclusive mode;
+      lock table conversion_outbox.delivery, conversion_outbox.attempt in share row exclusive mode;
+      exit;
+    exception when lock_not_available then
+      if n = 60 then
+        raise;
+      end if;
+      perform pg_sleep(0.25);
+    end;
+  end loop;
+end
+$$;
+-- From here on all is quick.
+alter table conversion_outbox.queue add column counted boolean not null default false;
+comment on column conversion_outbox.queue.counted is 'Waits for so long that event_tally has it already, so that a long queue is not read for a page.';
+
 create view conversion_outbox.counted_event as
   select conversion_outbox.day_of(e.occurred_at) as day, e.event_name, count(*) as events,
          count(*) filter (where s.click_id) as click_id, count(*) filter (where s.email) as email,
          count(*) filter (where s.phone) as phone, count(*) filter (where s.external_id) as external_id,
          count(*) filter (where s.choice = 'granted') as consent_granted,
          count(*) filter (where s.choice = 'denied') as consent_denied,
-         count(*) filter (where s.choice = 'unspecified') as consent_unspecified
+         count(*) filter (where s.choice = 'unspecified') as consent_unspecified, count(q.event_no) as queued
     from conversion_outbox.event e
+    left join conversion_outbox.queue q using (event_no)
    cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s
-   where not exists (select from conversion_outbox.queue q where q.event_no = e.event_no)
+   where q.counted is not false
    group by 1, 2;
 comment on view conversion_outbox.counted_event is 'What event_tally has to say, counted from the rows: a scan.';
 
@@ -147,12 +185,13 @@ create view conversion_outbox.event_day as
       union all
       select * from conversion_outbox.event_tally_news
       union all
-      -- Nobody has finished these yet.
+      -- Nobody has finished these yet, nor counted them. One probe a row, however many there are.
       select conversion_outbox.day_of(e.occurred_at), e.event_name, 1, s.click_id::integer, s.email::integer, s.phone::integer,
-             s.external_id::integer, (s.choice = 'granted')::integer, (s.choice = 'denied')::integer, (s.choice = 'unspecified')::integer
+             s.external_id::integer, (s.choice = 'granted')::integer, (s.choice = 'denied')::integer, (s.choice = 'unspecified')::integer, 0
         from conversion_outbox.queue q
-        join conversion_outbox.event e using (event_no)
-       cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s) t
+       cross join lateral (select * from conversion_outbox.event w where w.event_no = q.event_no offset 0) e
+       cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s
+       where not q.counted) t
    group by day, event_name;
 comment on view conversion_outbox.event_day is 'Events committed, by the day (UTC) on which they occurred and by name, and how many carried a click id, an e-mail address, a phone number, an external id, and consent (ad_user_data).';
 
@@ -188,15 +227,16 @@ set search_path = conversion_outbox, pg_temp
 set enable_seqscan = off
 as $$
 begin
+  -- What was counted in the queue is only not queued any more.
   insert into conversion_outbox.event_tally_news
-    (day, event_name, events, click_id, email, phone, external_id, consent_granted, consent_denied, consent_unspecified)
-  select conversion_outbox.day_of(e.occurred_at), e.event_name, count(*),
+    (day, event_name, events, click_id, email, phone, external_id, consent_granted, consent_denied, consent_unspecified, queued)
+  select conversion_outbox.day_of(e.occurred_at), e.event_name, count(*) filter (where not f.counted),
          count(*) filter (where s.click_id), count(*) filter (where s.email), count(*) filter (where s.phone),
          count(*) filter (where s.external_id), count(*) filter (where s.choice = 'granted'),
-         count(*) filter (where s.choice = 'denied'), count(*) filter (where s.choice = 'unspecified')
+         count(*) filter (where s.choice = 'denied'), count(*) filter (where s.choice = 'unspecified'), - count(*) filter (where f.counted)
     from finished f
    cross join lateral (select * from conversion_outbox.event w where w.event_no = f.event_no offset 0) e
-   cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s
+    left join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s on not f.counted
    group by 1, 2;
   return null;
 end
@@ -302,10 +342,14 @@ create trigger tally_attempts after insert on conversion_outbox.attempt
 create function conversion_outbox.fold_tallies(batch integer) returns bigint
 language plpgsql security definer
 set search_path = conversion_outbox, pg_temp
+set enable_seqscan = off
+set jit = off
 as $$
 declare
   folded bigint;
   total  bigint := 0;
+  look   conversion_outbox.queue_look;
+  last   bigint;
 begin
   if batch is null or batch not between 1 and 100000 then
     raise exception using errcode = 'OB024', message = 'fold_tallies: batch must be 1 to 100000', hint = 'Leave this call to the worker.';
@@ -314,6 +358,36 @@ begin
   if not pg_try_advisory_xact_lock(hashtextextended('conversion_outbox.tallies', 4244)) then
     return 0;
   end if;
+  -- What was in the queue at the last look already and is still there waits: it is counted now, once. A row that somebody has in
+  -- hand, or that was committed late, is passed over and stays uncounted: views look at such rows themselves.
+  select * into strict look from conversion_outbox.queue_look;
+  if look.looked_to < look.newest then
+    with waiting as materialized (
+      select q.ctid, q.event_no from conversion_outbox.queue q
+       where q.event_no > look.looked_to and q.event_no <= look.newest and not q.counted and (q.lease_until is null or q.set_aside)
+       order by q.event_no limit batch
+         for update skip locked),
+    marked as (
+      update conversion_outbox.queue q set counted = true where q.ctid = any (array(select w.ctid from waiting w)) returning q.event_no),
+    told as (
+      insert into conversion_outbox.event_tally_news
+        (day, event_name, events, click_id, email, phone, external_id, consent_granted, consent_denied, consent_unspecified, queued)
+      select conversion_outbox.day_of(e.occurred_at), e.event_name, count(*),
+             count(*) filter (where s.click_id), count(*) filter (where s.email), count(*) filter (where s.phone),
+             count(*) filter (where s.external_id), count(*) filter (where s.choice = 'granted'),
+             count(*) filter (where s.choice = 'denied'), count(*) filter (where s.choice = 'unspecified'), count(*)
+        from marked m
+       cross join lateral (select * from conversion_outbox.event w where w.event_no = m.event_no offset 0) e
+       cross join lateral conversion_outbox.event_signals(e.user_data, e.click_ids, e.consent) s
+       group by 1, 2)
+    select count(*), max(w.event_no) into folded, last from waiting w;
+    update conversion_outbox.queue_look set looked_to = case when folded = batch then last else look.newest end;
+    total := total + folded;
+  end if;
+  if coalesce(folded, 0) < batch then
+    update conversion_outbox.queue_look l set newest = q.newest
+      from (select max(q.event_no) as newest from conversion_outbox.queue q) q where q.newest > l.newest;
+  end if;
   with taken as (
     delete from conversion_outbox.event_tally_news
      where ctid = any (array(select n.ctid from conversion_outbox.event_tally_news n limit batch))
@@ -321,13 +395,13 @@ begin
   folding as (
     insert into conversion_outbox.event_tally as t
     select day, event_name, sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted),
-           sum(consent_denied), sum(consent_unspecified)
+           sum(consent_denied), sum(consent_unspecified), sum(queued)
       from taken group by day, event_name
     on conflict (day, event_name) do update
       set events = t.events + excluded.events, click_id = t.click_id + excluded.click_id, email = t.email + excluded.email,
           phone = t.phone + excluded.phone, external_id = t.external_id + excluded.external_id,
           consent_granted = t.consent_granted + excluded.consent_granted, consent_denied = t.consent_denied + excluded.consent_denied,
-          consent_unspecified = t.consent_unspecified + excluded.consent_unspecified)
+          consent_unspecified = t.consent_unspecified + excluded.consent_unspecified, queued = t.queued + excluded.queued)
   select count(*) into folded from taken;
   total := total + folded;
   with taken as (
@@ -365,18 +439,20 @@ declare
   corrected bigint;
   total     bigint := 0;
 begin
+  -- Two at once would both mend the same.
+  perform pg_advisory_xact_lock(hashtextextended('conversion_outbox.recount', 4244));
   -- What the rows say less what the tallies say, in one snapshot each: right while others go on working, without a lock.
   insert into conversion_outbox.event_tally_news
   select day, event_name, sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted), sum(consent_denied),
-         sum(consent_unspecified)
+         sum(consent_unspecified), sum(queued)
     from (
       select * from conversion_outbox.counted_event
       union all
-      select day, event_name, -events, -click_id, -email, -phone, -external_id, -consent_granted, -consent_denied, -consent_unspecified
+      select day, event_name, -events, -click_id, -email, -phone, -external_id, -consent_granted, -consent_denied, -consent_unspecified, -queued
         from (select * from conversion_outbox.event_tally union all select * from conversion_outbox.event_tally_news) t) d
    group by day, event_name
-  having (sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted), sum(consent_denied), sum(consent_unspecified))
-      is distinct from (0, 0, 0, 0, 0, 0, 0, 0);
+  having (sum(events), sum(click_id), sum(email), sum(phone), sum(external_id), sum(consent_granted), sum(consent_denied), sum(consent_unspecified), sum(queued))
+      is distinct from (0, 0, 0, 0, 0, 0, 0, 0, 0);
   get diagnostics corrected = row_count;
   total := total + corrected;
   insert into conversion_outbox.delivery_tally_news
@@ -416,13 +492,64 @@ grant select on conversion_outbox.event_day, conversion_outbox.delivery_day, con
   to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
 
 create view conversion_outbox.queued_day as
-  select conversion_outbox.day_of(e.occurred_at) as day, e.event_name, n.name as destination, count(*) as events
-    from conversion_outbox.queue q
-    join conversion_outbox.event e using (event_no)
-   cross join conversion_outbox.live_destination n
-   where not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name)
-   group by 1, 2, 3;
-comment on view conversion_outbox.queued_day is 'Events in the queue that have no delivery yet at a destination that some worker serves, by the day (UTC) on which they occurred. As long as the queue.';
+  select day, event_name, destination, sum(events)::bigint as events
+    from (
+      select t.day, t.event_name, n.name as destination, t.queued as events
+        from (select day, event_name, queued from conversion_outbox.event_tally where queued <> 0
+              union all select day, event_name, queued from conversion_outbox.event_tally_news where queued <> 0) t
+       cross join conversion_outbox.live_destination n
+      union all
+      -- Those that are not counted, and of the counted ones those that somebody had in hand and that are done at some destinations.
+      select conversion_outbox.day_of(e.occurred_at), e.event_name, n.name, case when q.counted then -1 else 1 end
+        from conversion_outbox.queue q
+       cross join lateral (select w.occurred_at, w.event_name from conversion_outbox.event w where w.event_no = q.event_no offset 0) e
+       cross join conversion_outbox.live_destination n
+       where (q.claim_no > 0 or not q.counted)
+         and q.counted = exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name)) t
+   group by day, event_name, destination
+  having sum(events) <> 0;
+comment on view conversion_outbox.queued_day is 'Events in the queue that have no delivery yet at a destination that some worker serves, by the day (UTC) on which they occurred.';
+
+-- The same backlog as before, but a long queue is gone through once whatever the number of destinations, and its events are not read.
+create or replace view conversion_outbox.destination_backlog as
+  with untouched as materialized (
+    select count(*) as fresh, min(q.event_no) as first_no, count(*) filter (where q.lease_until > now()) as leased
+      from conversion_outbox.queue q where q.claim_no = 0
+  ),
+  touched as materialized (
+    select q.event_no, q.lease_until from conversion_outbox.queue q where q.claim_no > 0
+  )
+  select n.name as destination, n.platform, n.enabled,
+         n.hold_reason, n.hold_code, n.hold_advice, n.held_since, n.probe_at,
+         w.waiting + coalesce(f.fresh, 0) as pending,
+         w.retrying as retrying,
+         w.due + coalesce(f.fresh, 0) as due,
+         -- Numbers are given in the order of insertion.
+         least(w.oldest_due, o.recorded_at) as oldest_due_at,
+         least(w.oldest, o.recorded_at) as oldest_recorded_at,
+         w.expiring as expiring,
+         w.leased + coalesce(f.leased, 0) as leased,
+         n.throttled_until
+    from conversion_outbox.destination n
+   cross join lateral (
+      select count(*) as waiting,
+             count(*) filter (where d.tries > 0) as retrying,
+             count(*) filter (where d.due_at <= now()) as due,
+             min(d.due_at) filter (where d.due_at <= now()) as oldest_due,
+             (select e.recorded_at from conversion_outbox.event e where e.event_no = min(d.event_no)) as oldest,
+             count(*) filter (where d.expires_at < now() + interval '24 hours') as expiring,
+             count(*) filter (where d.lease_until > now()) as leased
+        from conversion_outbox.delivery d
+       where d.destination = n.name and d.state = 'pending') w
+    left join lateral (
+      select u.fresh + t.fresh as fresh, u.leased + t.leased as leased, least(u.first_no, t.first_no) as first_no
+        from untouched u
+       cross join (
+         select count(*) as fresh, count(*) filter (where q.lease_until > now()) as leased, min(q.event_no) as first_no
+           from touched q
+          where not exists (select from conversion_outbox.delivery d where d.event_no = q.event_no and d.destination = n.name)) t
+       where n.name in (select l.name from conversion_outbox.live_destination l)) f on true
+    left join conversion_outbox.event o on o.event_no = f.first_no;
 
 -- Whoever shows pages with the worker's login shows the ids of events; the worker reads the table anyway.
 grant select on conversion_outbox.queued_day to conversion_outbox_worker, conversion_outbox_reader, conversion_outbox_operator;
@@ -436,6 +563,7 @@ create table conversion_outbox.repeat_news (
   duplicates bigint not null,
   conflicts  bigint not null
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+alter table conversion_outbox.repeat_news replica identity full;
 comment on table conversion_outbox.repeat_news is 'Repeats of events that no worker has counted yet (table repeat has them for ever).';
 
 create function conversion_outbox.tell_repeat() returns trigger

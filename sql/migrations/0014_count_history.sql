@@ -3,3 +3,8 @@
 set local role conversion_outbox_owner;
 
 select conversion_outbox.recount_tallies();
+
+-- For lists of dead letters: the first and the last of those that died of the same, without reading the others.
+-- Made here, after the count: workers wait while it is made, and applications do not.
+create index delivery_dead_by_cause on conversion_outbox.delivery (destination, state, reason, (coalesce(error_code, '')), settled_at, event_no)
+  where state in ('rejected', 'uncertain', 'exhausted');

@@ -266,3 +266,74 @@ async fn what_was_there_before_is_counted_in_while_others_go_on() {
         1
     );
 }
+
+/// What waits in the queue is counted there once; who claims it, cancels it, settles it or erases it changes no sum but its own.
+#[tokio::test]
+async fn a_queue_that_waits_is_counted_once_and_not_read_again() {
+    let outbox = Outbox::new().await;
+    let (admin, worker) = (outbox.admin().await, outbox.worker());
+    admin
+        .run("insert into conversion_outbox.destination (name, platform) values ('meta', 'meta'), ('ga4', 'ga4')")
+        .await;
+    write_events(&outbox, 6).await;
+    let queued = "select jsonb_object_agg(destination, events) from conversion_outbox.queued_day";
+    let uncounted = "select count(*) from conversion_outbox.queue where not counted";
+    let before = figures(&admin).await;
+    // The first look only remembers; what is still there at the second waits.
+    for left in [6, 0] {
+        tally::fold(&worker).await.expect("folded");
+        assert_eq!(admin.one::<i64>(uncounted).await, left);
+        assert_eq!(figures(&admin).await, before);
+        assert_eq!(
+            admin.one::<Value>(queued).await,
+            json!({"meta": 6, "ga4": 6})
+        );
+    }
+    // A count in vain: nobody has to look at the queue, and the rows say the same.
+    agree(&outbox, &admin, "counted in the queue").await;
+
+    // One is done everywhere, one at one destination, and one more comes.
+    let claimed = claim_events(&worker, 2, 0).await;
+    let settlements = [
+        accepted(claimed[0].ticket, "meta"),
+        accepted(claimed[0].ticket, "ga4"),
+        accepted(claimed[1].ticket, "meta"),
+    ];
+    settle::settle(&worker, &settlements, &tickets(&claimed[..1]), 1)
+        .await
+        .expect("settled");
+    outbox
+        .session("app")
+        .await
+        .run(&format!(
+            "insert into conversion_outbox.event (event_name, business_id, consent) values ('order_paid', 'late', {GRANTED})"
+        ))
+        .await;
+    let settled = agree(&outbox, &admin, "settled").await;
+    assert_eq!(settled["events"][0]["events"], 7, "{settled}");
+    assert_eq!(
+        admin.one::<Value>(queued).await,
+        json!({"meta": 5, "ga4": 6})
+    );
+    admin.run("delete from conversion_outbox.queue").await;
+    let left = agree(&outbox, &admin, "left").await;
+    assert_eq!(left["events"], settled["events"]);
+    let none: i64 = admin
+        .one("select count(*) + (select sum(queued) from conversion_outbox.event_tally)::bigint from conversion_outbox.queued_day")
+        .await;
+    assert_eq!(none, 0);
+}
+
+/// Somebody else's publication of all tables asks for the old row of whatever is deleted.
+#[tokio::test]
+async fn every_table_can_be_published() {
+    let outbox = Outbox::new().await;
+    let admin = outbox.admin().await;
+    let without: i64 = admin
+        .one(
+            "select count(*) from pg_class c where c.relkind = 'r' and c.relnamespace = 'conversion_outbox'::regnamespace
+                and c.relreplident <> 'f' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)",
+        )
+        .await;
+    assert_eq!(without, 0);
+}
