@@ -71,6 +71,7 @@ pub fn router(
     };
     let database = Database::open(&login).context("admin.database_url")?;
     let desk = Desk::new(database, config, clock.clone());
+    admin.check_token()?;
     let door = Door::open(admin.token.clone(), metrics.clone(), clock)?;
     let inside = Router::new()
         .route("/status", get(status))

@@ -49,7 +49,14 @@ impl ReconcileConfig {
     pub fn concerns(&self, destination: &DestinationConfig) -> bool {
         match &self.destinations {
             Some(names) => names.contains(&destination.name),
-            None => destination.is_enabled && destination.name_of(&self.event).is_some(),
+            // One that only adjusts what another has told is told of no event of its own.
+            None => {
+                destination.is_enabled
+                    && destination.name_of(&self.event).is_some()
+                    && destination.settings.adjusts_destination().is_none()
+                    && (destination.routes.events.as_ref())
+                        .is_none_or(|events| events.contains(&self.event))
+            }
         }
     }
 
@@ -216,6 +223,33 @@ mod tests {
         assert_eq!((entry.time_zone.as_str(), entry.days), ("UTC", 14));
         assert_eq!((entry.late_days, entry.tolerance_percent), (2, 5));
         assert_eq!(entry.destinations, None);
+    }
+
+    #[test]
+    fn only_destinations_that_could_be_told_of_the_event_are_compared() {
+        let place = |name: &str, more: &str| {
+            format!(
+                "[[destination]]\nname = \"{name}\"\nplatform = \"meta\"\ndataset_id = \"1{}\"\naccess_token = {{ env = \"X\" }}\n{more}",
+                name.len()
+            )
+        };
+        let text = [
+            format!("{HEAD}name = \"orders\"\nevent = \"order_paid\"\n{QUERY}"),
+            place("a", ""),
+            place("ab", "routes = { events = [\"order_refunded\"] }\n"),
+            place("abc", "routes = { events = [\"order_paid\"] }\n"),
+            place("abcd", "enabled = false\n"),
+            place("abcde", "events = { order_paid = false }\n"),
+        ]
+        .concat();
+        let config = Config::parse(&text, "c.toml", []).expect("valid");
+        let entry = &config.reconcile[0];
+        let all = config.destinations.iter();
+        let compared: Vec<&str> = all
+            .filter(|one| entry.concerns(one))
+            .map(|one| one.name.as_str())
+            .collect();
+        assert_eq!(compared, ["a", "abc"]);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub struct Place {
     pub platform: String,
     /// How long after the end of its day its numbers are final.
     pub delay: TimeDelta,
-    /// Whether it is asked what it counted, so that its word is waited for.
+    /// Whether it is asked what it counted on that day, and still can be, so that its word is waited for.
     pub is_asked: bool,
     /// What it says of the day.
     pub report: Option<Report>,
@@ -283,12 +283,14 @@ impl At<'_> {
         (result, gaps, left_out)
     }
 
-    /// Whether the platform's word is its last: told after its numbers were final. What nobody asks for is not waited for.
+    /// Whether the platform's word is its last: told after its numbers were final. What nobody asks for, or can ask for any
+    /// more, is not waited for.
     fn has_spoken(&self) -> bool {
-        match &self.place.report {
-            Some(report) => report.fetched_at >= report.day.ends_at + self.place.delay,
-            None => !self.place.is_asked,
-        }
+        let Some(report) = &self.place.report else {
+            return !self.place.is_asked;
+        };
+        let is_final = report.fetched_at >= report.day.ends_at + self.place.delay;
+        is_final || (report.source == "api" && !self.place.is_asked)
     }
 
     /// Events of the platform's own day that it should have.

@@ -17,6 +17,7 @@ use super::source::{Source, SourceRow};
 use crate::config::destination::DestinationConfig;
 use crate::config::reconcile::ReconcileConfig;
 use crate::db::connect::Database;
+use crate::reports;
 
 /// What a comparison works with.
 #[derive(Clone, Copy, Debug)]
@@ -193,7 +194,7 @@ impl<'a> Days<'a> {
             name: one.name.clone(),
             platform: one.platform().name().to_owned(),
             delay: super::ask::delay(one),
-            is_asked: one.report.is_some(),
+            is_asked: reports::is_asked(one, date, self.with.now),
             report: self.reports.get(&(one.name.clone(), date)).cloned(),
         };
         let mut outbox: Vec<&OutboxRow> = self

@@ -1,6 +1,6 @@
 //! Asks a platform what it counted, question by question. The only part that does I/O.
 
-use chrono::{DateTime, Days, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::tally::Tally;
@@ -68,9 +68,7 @@ fn within_reach<'a>(
         return Err(ReportError::Nothing("that is more than a hundred days"));
     }
     let newest = (now + TimeDelta::hours(14)).date_naive();
-    let oldest = report
-        .reach()
-        .and_then(|reach| (now - reach).date_naive().checked_add_days(Days::new(1)));
+    let oldest = report.oldest(now);
     let first = oldest.map_or(range.first, |oldest| oldest.max(range.first));
     let last = range.last.min(newest);
     if first > last {

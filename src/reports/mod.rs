@@ -31,7 +31,7 @@ pub use names::shared_names;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use url::Url;
 
 use crate::config::destination::DestinationConfig;
@@ -193,6 +193,12 @@ impl Settings {
         }
     }
 
+    /// The oldest day that the platform can be asked about; nothing where that is not limited.
+    fn oldest(&self, now: DateTime<Utc>) -> Option<NaiveDate> {
+        let part = (now - self.reach()?).date_naive();
+        part.checked_add_days(Days::new(1))
+    }
+
     /// The first question.
     fn first(&self, query: &Query<'_>) -> HttpRequest {
         match &self.of {
@@ -237,6 +243,12 @@ impl Query<'_> {
     fn wants(&self, name: &str, day: NaiveDate) -> bool {
         (self.first..=self.last).contains(&day) && self.names.binary_search(&name).is_ok()
     }
+}
+
+/// Whether this destination is asked what it counted on this day, and can still be: no platform knows its numbers for ever.
+pub fn is_asked(destination: &DestinationConfig, day: NaiveDate, now: DateTime<Utc>) -> bool {
+    let report = destination.report.as_ref();
+    report.is_some_and(|report| report.oldest(now).is_none_or(|oldest| oldest <= day))
 }
 
 /// How long after a day's end this destination's numbers are final.

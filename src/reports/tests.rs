@@ -469,6 +469,19 @@ fn a_name_that_several_events_share_is_told_once() {
     assert_eq!(names["Purchase"], ["order_paid", "purchase"]);
 }
 
+#[test]
+fn no_platform_is_asked_for_what_it_does_not_know_any_more() {
+    let now = "2026-11-25T12:00:00Z".parse().expect("a time");
+    let day = |text: &str| text.parse().expect("a day");
+    let meta = plain(Platform::Meta);
+    assert!(is_asked(&meta, day("2026-11-19"), now));
+    assert!(!is_asked(&meta, day("2026-11-18"), now), "seven days back");
+    assert!(is_asked(&plain(Platform::Ga4), day("2025-01-01"), now));
+    let mut silent = meta;
+    silent.report = None;
+    assert!(!is_asked(&silent, day("2026-11-25"), now));
+}
+
 proptest! {
     /// Whatever an answer holds, it is read or refused, and what is told is only what was asked for.
     #[test]

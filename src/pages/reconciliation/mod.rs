@@ -58,10 +58,10 @@ pub(super) async fn show(
             (how_to_begin())
         } @else {
             (filter(&runs, entry.as_deref(), &days))
+            (legend())
             @for run in runs.iter().filter(|run| entry.as_ref().is_none_or(|entry| run.entry == *entry)) {
                 (entry_table(run, &found))
             }
-            (legend())
         }
     };
     Ok(desk.show(StatusCode::OK, &Sheet::live(Page::Reconciliation, body)))

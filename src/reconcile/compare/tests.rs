@@ -333,8 +333,17 @@ fn a_number_told_too_early_or_never_closes_no_day() {
         is_asked: true,
         ..meta(None)
     };
-    let day = compared(&source, &accepted, silent, 500);
+    let day = compared(&source, &accepted, silent.clone(), 500);
     assert_eq!(day.open_because, ["meta: its numbers were not told yet"]);
+    // Nobody waits for what the platform does not know any more.
+    for report in [None, Some(early.clone())] {
+        let forgotten = Place {
+            report,
+            is_asked: false,
+            ..silent.clone()
+        };
+        assert!(compared(&source, &accepted, forgotten, 500).is_closed);
+    }
     let said_again = Report {
         fetched_at: at(48),
         ..early
