@@ -70,24 +70,34 @@ pub async fn last_closed(database: &Database) -> Result<Vec<DayResult>, Database
     read(&database.query(LAST_CLOSED, &[]).await?, "result")
 }
 
-/// Gaps of one day, so many at most; those of the outbox first, then by destination.
+/// A part of a list: so many at most, after so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// How many at most.
+    pub limit: i64,
+    /// How many come before.
+    pub skip: i64,
+}
+
+/// A part of the gaps of one day; those of the outbox first, then by destination.
 pub async fn gaps(
     database: &Database,
     entry: &str,
     day: NaiveDate,
     at: At<'_>,
-    limit: i64,
+    part: Part,
 ) -> Result<Vec<Gap>, DatabaseError> {
     let at = match at {
         At::Anywhere => None,
         At::Outbox => Some(""),
         At::Destination(name) => Some(name),
     };
-    let params: [(&(dyn ToSql + Sync), Type); 4] = [
+    let params: [(&(dyn ToSql + Sync), Type); 5] = [
         (&entry, Type::TEXT),
         (&day, Type::DATE),
         (&at, Type::TEXT),
-        (&limit, Type::INT8),
+        (&part.limit, Type::INT8),
+        (&part.skip, Type::INT8),
     ];
     read(&database.query(GAPS, &params).await?, "gap")
 }

@@ -474,6 +474,37 @@ async fn errors_say_what_the_rows_say() {
 }
 
 #[tokio::test]
+async fn every_id_that_differs_is_on_some_page_of_its_day() {
+    let site = Site::open("worker").await;
+    let admin = site.outbox.admin().await;
+    let days = include_str!("../../sql/bench/fill_reconciliation.sql");
+    admin.run(&days.replace("$1", "120::bigint")).await;
+    let day: String = admin.one("select current_date::text").await;
+    let mut found = std::collections::BTreeSet::new();
+    let mut path = format!("/reconciliation/orders/{day}");
+    let mut pages = 0;
+    loop {
+        let page = site.get(&path).await;
+        pages += 1;
+        assert!(page.status == 200 && pages <= 6, "{path}: {}", page.status);
+        for row in rows(&page.body, "Business id") {
+            assert!(found.insert(row[..2].to_vec()), "twice: {row:?}");
+        }
+        let next = page.body.split_once("rel=\"next\" href=\"");
+        let Some((_, next)) = next else { break };
+        let (next, _) = next.split_once('"').expect("an end");
+        path = next.replace("&amp;", "&");
+    }
+    assert_eq!((found.len(), pages), (5 * 120, 6));
+    let page = site
+        .get(&format!("/reconciliation/orders/{day}?page=0"))
+        .await;
+    assert_eq!(page.status, 400);
+    let far = format!("/reconciliation/orders/{day}?destination=meta-a&page=2");
+    assert_eq!(rows(&site.get(&far).await.body, "Business id").len(), 20);
+}
+
+#[tokio::test]
 async fn nothing_that_somebody_wrote_becomes_markup() {
     let site = Site::open("worker").await;
     let admin = site.outbox.admin().await;

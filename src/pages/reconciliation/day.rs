@@ -13,11 +13,14 @@ use super::super::params::Params;
 use super::super::trouble::Trouble;
 use super::{amounts, calmed, counted_how, heat, parse_day, signed, standing};
 use crate::reconcile::result::{DayResult, DestinationResult, Gap};
-use crate::reconcile::stored::{self, At};
+use crate::reconcile::stored::{self, At, Part};
 use crate::reconcile::why::Why;
 
-/// Ids on one page. The command lists all.
-const LISTED: i64 = 500;
+/// Ids on one page.
+const LISTED: i64 = 100;
+
+/// The last page that may be asked for: beyond what a day ever keeps.
+const PAGES: i64 = 1000;
 
 /// What `destination` says when the outbox itself is meant; no destination is called so.
 const OUTBOX: &str = "(outbox)";
@@ -28,7 +31,13 @@ pub(crate) async fn show(
     Path((entry, day)): Path<(String, String)>,
     params: Params,
 ) -> Result<Response<Body>, Trouble> {
-    let [destination] = params.only(["destination"])?;
+    let [destination, number] = params.only(["destination", "page"])?;
+    let number = match number.as_deref() {
+        None => 1,
+        Some(text) => (text.parse().ok())
+            .filter(|number| (1..=PAGES).contains(number))
+            .ok_or_else(|| Trouble::Asked(format!("page is a number from 1 to {PAGES}")))?,
+    };
     let day = parse_day(&day)?;
     let mut found = stored::days(&desk.database, Some(&entry), day, day).await?;
     let Some(result) = found.pop() else {
@@ -54,25 +63,50 @@ pub(crate) async fn show(
             ));
         }
     };
-    let gaps = stored::gaps(&desk.database, &entry, day, at, LISTED).await?;
+    // One more tells whether there is a next page.
+    let part = Part {
+        limit: LISTED + 1,
+        skip: (number - 1) * LISTED,
+    };
+    let mut gaps = stored::gaps(&desk.database, &entry, day, at, part).await?;
+    let is_last = gaps.len() as i64 <= LISTED;
+    gaps.truncate(LISTED as usize);
+    let shown = Shown {
+        gaps,
+        destination,
+        number,
+        is_last,
+    };
     let sheet = Sheet {
         page: Some(Page::Reconciliation),
         title: format!("{entry}, {}", day.format("%-d %b %Y")),
         refresh: None,
-        body: body(&result, &gaps, destination.as_deref()),
+        body: body(&result, &shown),
     };
     Ok(desk.show(StatusCode::OK, &sheet))
 }
 
-fn body(day: &DayResult, gaps: &[Gap], chosen: Option<&str>) -> Markup {
+/// The ids that are shown, of those that differ.
+struct Shown {
+    gaps: Vec<Gap>,
+    /// Where, if not everywhere.
+    destination: Option<String>,
+    /// Which page of them, from 1.
+    number: i64,
+    is_last: bool,
+}
+
+fn body(day: &DayResult, shown: &Shown) -> Markup {
+    let chosen = shown.destination.as_deref();
     html! {
         p.lead { (sentence(day)) }
         (facts(day))
         @if !day.destinations.is_empty() { (destinations(day)) }
         h2 { "Ids that differ" }
-        (what_to_do(day, gaps))
+        (what_to_do(day, &shown.gaps))
         (filter(day, chosen))
-        (list(day, gaps, chosen))
+        (list(day, &shown.gaps, chosen))
+        (further(day, shown))
         p { a href=(Page::Reconciliation.path()) { "All days" } }
     }
 }
@@ -230,9 +264,31 @@ fn list(day: &DayResult, gaps: &[Gap], chosen: Option<&str>) -> Markup {
                     }
                 }
             }))
-            @if gaps.len() as i64 == LISTED || day.gaps_left_out > 0 {
-                p.soft { "There may be more: " code { (command(day)) } " compares anew and lists up to a thousand for each place." }
+        }
+    }
+}
+
+/// To the other pages, and beyond what is kept.
+fn further(day: &DayResult, shown: &Shown) -> Markup {
+    let path = format!("/reconciliation/{}/{}", day.entry, day.day);
+    let to = |number: i64| {
+        let number = match number {
+            1 => String::new(),
+            other => other.to_string(),
+        };
+        let chosen = shown.destination.as_deref().unwrap_or_default();
+        address(&path, &[("destination", chosen), ("page", &number)])
+    };
+    html! {
+        @if shown.number > 1 || !shown.is_last {
+            p.row {
+                @if shown.number > 1 { a.button rel="prev" href=(to(shown.number - 1)) { "Ids before" } " " }
+                @if !shown.is_last { a.button rel="next" href=(to(shown.number + 1)) { "More ids" } }
+                span.soft { " page " (shown.number) }
             }
+        }
+        @if shown.is_last && day.gaps_left_out > 0 {
+            p.soft { (counted(day.gaps_left_out as i64, "id")) " more differ and are only counted: a list ends at a thousand for each place." }
         }
     }
 }

@@ -36,15 +36,18 @@ async fn a_closed_day_that_changes_says_so() {
     expected.closed_at = Some(day.computed_at);
     let gaps = std::mem::take(&mut expected.gaps);
     assert_eq!(read, [expected.clone()]);
-    let of = async |at, limit| {
-        stored::gaps(database, "orders", date(DAY), at, limit)
+    let part = async |at, skip, limit| {
+        let part = stored::Part { limit, skip };
+        stored::gaps(database, "orders", date(DAY), at, part)
             .await
             .expect("read")
     };
+    let of = async |at, limit| part(at, 0, limit).await;
     assert_eq!(of(At::Anywhere, 100).await, gaps);
     assert_eq!(of(At::Outbox, 100).await, gaps[..1]);
     assert_eq!(of(At::Destination("meta"), 100).await, gaps[1..]);
     assert_eq!(of(At::Anywhere, 1).await, gaps[..1]);
+    assert_eq!(part(At::Anywhere, 1, 100).await, gaps[1..]);
 
     shop.tells("forgotten", "2024-10-10 12:00+00", "0.10", "accepted")
         .await;
