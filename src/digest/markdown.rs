@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Digest;
+use super::worth::worth;
 use crate::funnel::Step;
 use crate::reconcile::result::DayResult;
 
@@ -148,7 +149,13 @@ fn deliveries(text: &mut String, digest: &Digest) {
         } else {
             losses.join(", ")
         };
-        line(text, &format!("- {destination}: {losses}"));
+        let unconfirmed = match funnel.unconfirmed() {
+            0 => String::new(),
+            some => format!(
+                "; {some} of the accepted were handed over, and the platform has not confirmed them"
+            ),
+        };
+        line(text, &format!("- {destination}: {losses}{unconfirmed}"));
     }
     line(text, "");
 }
@@ -208,6 +215,12 @@ fn differences(text: &mut String, digest: &Digest) {
         ],
         rows,
     );
+    for day in &digest.reconciliation {
+        if let Some(worth) = worth(day) {
+            line(text, &format!("- {} of {}: {worth}", day.entry, day.day));
+        }
+    }
+    line(text, "");
 }
 
 fn standing(day: &DayResult) -> &'static str {

@@ -9,6 +9,7 @@ mod markdown;
 mod page;
 mod read;
 mod todo;
+mod worth;
 
 use std::collections::BTreeMap;
 

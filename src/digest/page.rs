@@ -3,6 +3,7 @@
 use maud::DOCTYPE;
 
 use super::Digest;
+use super::worth::worth;
 use crate::funnel::Step;
 use crate::pages::html::{Markup, count, day, html, name, percent, time, wide};
 
@@ -141,6 +142,9 @@ fn deliveries(digest: &Digest) -> Markup {
                         @let losses: Vec<String> = Step::ALL.iter().flat_map(|step| funnel.losses(*step))
                             .map(|(loss, number)| format!("{} {}", count(number), loss.text())).collect();
                         @if losses.is_empty() { "all were sent" } @else { (losses.join(", ")) }
+                        @if funnel.unconfirmed() > 0 {
+                            "; " (count(funnel.unconfirmed())) " of the accepted were handed over, and the platform has not confirmed them"
+                        }
                     }
                 }
             }
@@ -194,6 +198,9 @@ fn differences(digest: &Digest) -> Markup {
             p { "Nothing is compared: see " code { "[[reconcile]]" } " in the configuration." }
         } @else {
             (table("Against the source of truth", &["Entry", "Day", "Standing", "Where", "Expected", "Arrived", "Platform reports", "Difference"], &rows))
+            @for day in &digest.reconciliation {
+                @if let Some(worth) = worth(day) { p { (name(&day.entry)) " of " (day.day) ": " (worth) "." } }
+            }
         }
     }
 }

@@ -14,6 +14,18 @@ use super::why::Why;
 /// Amounts by currency, exactly.
 pub type Amounts = BTreeMap<String, Exact>;
 
+/// `12.50 EUR + 3 USD`, or `nothing`.
+pub fn amounts(amounts: &Amounts) -> String {
+    let shown: Vec<String> = amounts
+        .iter()
+        .map(|(currency, sum)| format!("{sum} {currency}"))
+        .collect();
+    match shown.is_empty() {
+        true => "nothing".to_owned(),
+        false => shown.join(" + "),
+    }
+}
+
 /// One day of one entry: the application's own table against the outbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DayResult {
@@ -143,6 +155,13 @@ pub struct DestinationResult {
 }
 
 impl DestinationResult {
+    /// What the platform says its number is worth; some name no currency.
+    pub fn reported_worth(&self) -> Option<String> {
+        let currency = self.reported_currency.as_deref().unwrap_or_default();
+        let value = self.reported_value?;
+        Some(format!("{value} {currency}").trim_end().to_owned())
+    }
+
     /// What left and was not refused.
     pub fn arrived(&self) -> u64 {
         self.accepted + self.sent

@@ -134,6 +134,13 @@ fn setup(rig: &Rig) -> Setup {
 
 /// A command as somebody runs it beside the worker.
 fn command(rig: &Rig, args: &[&str]) -> (i32, Value) {
+    let (code, text, said) = print(rig, args);
+    let json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{args:?}: {text}{said}"));
+    (code, json)
+}
+
+/// How a command ended, what it printed, and what it said of it.
+fn print(rig: &Rig, args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_conversion-outbox"))
         .args(["--config", "rig.toml"])
         .args(args)
@@ -141,10 +148,9 @@ fn command(rig: &Rig, args: &[&str]) -> (i32, Value) {
         .current_dir(rig.folder.path())
         .output()
         .expect("the command runs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    let json = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{args:?}: {text}{said}"));
-    (output.status.code().expect("an exit code"), json)
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().expect("an exit code");
+    (code, text(&output.stdout), text(&output.stderr))
 }
 
 fn ids(rig: &Rig, platform: sandbox::Platform) -> BTreeSet<String> {
@@ -349,6 +355,19 @@ async fn everybody_says_the_same_to_the_last_event() {
         .await;
     let both = json!({"arrived": taken, "suppressed": known.refused, "skipped": known.nameless, "reported": taken});
     assert_eq!(stored, json!({"meta": both, "ga4": both}));
+
+    // What it was worth, in the digest that people read: each order is worth ten.
+    let (_, digest, _) = print(&rig, &["report", "--day", &day.to_string()]);
+    let (source, written, arrived) = (10 * known.rows, 10 * known.events, 10 * taken);
+    let worth = format!("{source} EUR in the source, {written} EUR in the outbox; arrived: ");
+    for said in [
+        worth,
+        format!("ga4 {arrived} EUR (reports {arrived} EUR)"),
+        format!("meta {arrived} EUR"),
+        format!("{taken} of the accepted were handed over"),
+    ] {
+        assert!(digest.contains(&said), "{said}: {digest}");
+    }
 
     // The pages.
     let config = Config::parse(&rig.configuration(setup(&rig)), "rig.toml", []).expect("valid");

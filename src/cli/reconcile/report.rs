@@ -7,7 +7,7 @@ use super::super::{ConfigFile, block_on, by_hand, output};
 use super::{Differs, computed, entries};
 use crate::digest::field;
 use crate::reconcile::compare::GAPS_MAX;
-use crate::reconcile::result::{Amounts, DayResult, DestinationResult};
+use crate::reconcile::result::{DayResult, DestinationResult, amounts};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -153,7 +153,7 @@ fn notes(day: &DayResult, text: &mut String) {
         ));
     }
     for one in &day.destinations {
-        if let Some(value) = reported_value(one) {
+        if let Some(value) = one.reported_worth() {
             let arrived = amounts(&one.arrived_value);
             if value != arrived {
                 text.push_str(&format!(
@@ -185,24 +185,6 @@ fn notes(day: &DayResult, text: &mut String) {
     }
 }
 
-/// What the platform says its number is worth; some name no currency.
-fn reported_value(one: &DestinationResult) -> Option<String> {
-    let currency = one.reported_currency.as_deref().unwrap_or_default();
-    let value = one.reported_value?;
-    Some(format!("{value} {currency}").trim_end().to_owned())
-}
-
-fn amounts(amounts: &Amounts) -> String {
-    let shown: Vec<String> = amounts
-        .iter()
-        .map(|(currency, sum)| format!("{sum} {currency}"))
-        .collect();
-    match shown.is_empty() {
-        true => "nothing".to_owned(),
-        false => shown.join(" + "),
-    }
-}
-
 fn csv(days: &[DayResult]) -> String {
     let mut text = format!(
         "entry,event_name,time_zone,{},source_value,outbox_value,arrived_value,reported_value,reported_counts\n",
@@ -222,7 +204,8 @@ fn csv(days: &[DayResult]) -> String {
                 amounts(&day.outbox_value),
                 at.map(|one| amounts(&one.arrived_value))
                     .unwrap_or_default(),
-                at.and_then(reported_value).unwrap_or_default(),
+                at.and_then(DestinationResult::reported_worth)
+                    .unwrap_or_default(),
                 told.unwrap_or_default(),
             ];
             let cells: Vec<String> = head
