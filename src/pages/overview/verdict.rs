@@ -308,7 +308,14 @@ fn of_one(standing: &Standing, tally: &Tally) -> Vec<Concern> {
         let said = format!("In 7 days, fewer than {SLO} % were taken within 15 minutes.");
         let how = format!("{} of {}", percent(in_time, due), count(due));
         let advice = "See what tries ended with; what was refused for good counts here too.";
-        add(Tone::Warn, "Slow", &said, Some(advice), Page::Errors, how);
+        add(
+            Tone::Warn,
+            "Late or lost",
+            &said,
+            Some(advice),
+            Page::Errors,
+            how,
+        );
     }
     found
 }
