@@ -267,6 +267,26 @@ fn sendable(
     {
         return Err(end(State::Uncertain, Reason::RepeatWindowOver));
     }
+    let recipient = Recipient {
+        destination: &destination.name,
+        platform: destination.settings.platform().name(),
+        policy: &destination.consent,
+        fields: &destination.fields,
+    };
+    let judged = opted_out(around, destination, now).and_then(|opted_out| {
+        let withdrawn = [&around.withdrawn, opted_out].concat();
+        let permit = consent::judge(event, recipient, &withdrawn);
+        Ok((
+            permit.map_err(|reason| end(State::Suppressed, reason))?,
+            opted_out,
+        ))
+    });
+    // What may not leave was kept at home, however old it is by now. Of what may have left before, age and doubt say more.
+    if prior.tries == 0
+        && let Err(kept) = judged
+    {
+        return Err(kept);
+    }
     young_enough(event, around, destination, case.role, prior, now)?;
     if u32::try_from(prior.attempts).is_ok_and(|made| made >= destination.attempts_max) {
         // Failed in the platform's own processing, as often as is allowed.
@@ -282,16 +302,8 @@ fn sendable(
         return Err(Decision::Wait(event.occurred_at, Reason::InTheFuture));
     }
 
-    let recipient = Recipient {
-        destination: &destination.name,
-        platform: destination.settings.platform().name(),
-        policy: &destination.consent,
-        fields: &destination.fields,
-    };
-    let opted_out = opted_out(around, destination, now)?;
+    let (permit, opted_out) = judged?;
     let taken_back = |withdrawn: &[Signal]| [withdrawn, opted_out].concat();
-    let permit = consent::judge(event, recipient, &taken_back(&around.withdrawn))
-        .map_err(|reason| end(State::Suppressed, reason))?;
     if event.depends_on.is_some() {
         adjustment::in_order(event, case.original, case.role, destination, now)?;
     }

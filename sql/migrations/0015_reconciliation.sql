@@ -187,11 +187,15 @@ as $$
     values (claim_reconciliation.entry, clock, clock + lease)
     on conflict on constraint reconciliation_run_pkey do update
       set began_at = excluded.began_at, lease_until = excluded.lease_until
-      where (r.lease_until is null or r.lease_until <= clock) and (r.began_at is null or r.began_at + every <= clock)
+      where (r.lease_until is null or r.lease_until <= clock)
+        and (r.began_at is null or r.began_at + every <= clock
+             -- One that was broken off is begun anew when its lease has ended, and one that failed is tried again soon.
+             or r.ended_at is null or r.ended_at < r.began_at
+             or r.failed is not null and r.ended_at + least(every, interval '15 minutes') <= clock)
     returning true)
   select exists (select from claimed)
 $$;
-comment on function conversion_outbox.claim_reconciliation is 'Whether the caller is to compute the entry now; false while another does, and until so long after the last one began.';
+comment on function conversion_outbox.claim_reconciliation is 'Whether the caller is to compute the entry now; false while another does, and until so long after the last one began, or a quarter of an hour after one that failed.';
 
 create function conversion_outbox.finish_reconciliation(entry text, failed text, notes jsonb, clock timestamptz) returns void
 language sql security definer

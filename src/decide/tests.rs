@@ -68,6 +68,35 @@ fn ended(state: State, reason: Reason) -> Decision {
 }
 
 #[test]
+fn what_consent_kept_at_home_is_not_lost_to_age() {
+    let ga4 = destination("ga4", "");
+    let refused = event(|columns| columns.consent["analytics_storage"] = "denied".into());
+    let late = 30 * 86_400;
+    let Decision::End(State::Suppressed, reason, _) = fresh(&refused, &ga4, late) else {
+        panic!("{:?}", fresh(&refused, &ga4, late));
+    };
+    assert_eq!(
+        fresh(&refused, &ga4, 0),
+        ended(State::Suppressed, reason),
+        "as when it was young"
+    );
+    // It was tried while it might leave: then age says more than what is allowed now.
+    let tried = Prior {
+        tries: 1,
+        ..Prior::default()
+    };
+    let decision = decide(
+        &refused,
+        &Surroundings::default(),
+        &ga4,
+        None,
+        &tried,
+        at(late),
+    );
+    assert_eq!(decision, ended(State::Expired, Reason::TooOld));
+}
+
+#[test]
 fn age_is_judged_by_the_platform_and_by_the_configuration() {
     let day = 86_400;
     let (meta, ga4) = (destination("meta", ""), destination("ga4", ""));

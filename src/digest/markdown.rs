@@ -137,6 +137,10 @@ fn deliveries(text: &mut String, digest: &Digest) {
             cells
         }),
     );
+    line(
+        text,
+        "lost counts all that was meant and allowed and did not arrive, also what had nothing that the platform could match.\n",
+    );
     line(text, "Why the others did not:\n");
     for (destination, (funnel, _)) in digest.by_destination() {
         let losses: Vec<String> = Step::ALL

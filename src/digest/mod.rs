@@ -152,6 +152,8 @@ pub struct Standing {
     pub held_rules: i64,
     /// Not final yet.
     pub pending: i64,
+    /// How long the oldest of those whose time has come has been due, in seconds.
+    pub oldest_due_secs: Option<f64>,
     /// Which the platform takes for less than a day.
     pub expiring: i64,
     /// Dead letters of all time.

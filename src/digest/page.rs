@@ -134,6 +134,7 @@ fn deliveries(digest: &Digest) -> Markup {
             p { "Nothing was to be delivered." }
         } @else {
             (table("What arrived", &["Destination", "Event", "Events", "Meant", "Consented", "Identified", "Sent", "Accepted", "In 15 min", "Open", "Lost"], &rows))
+            p { "Lost counts all that was meant and allowed and did not arrive, also what had nothing that the platform could match." }
             h3 { "Why the others did not" }
             ul {
                 @for (destination, (funnel, _)) in digest.by_destination() {

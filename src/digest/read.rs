@@ -169,11 +169,15 @@ fn repeats(rows: &[Row]) -> Result<Repeats, tokio_postgres::Error> {
     })
 }
 
+/// A destination that no worker has served for so many seconds is served by nobody, as for `status`.
+const UNSEEN_MAX: f64 = 600.0;
+
 fn stands(row: &Row) -> Result<Standing, tokio_postgres::Error> {
     Ok(Standing {
         destination: row.try_get("destination")?,
         platform: row.try_get("platform")?,
-        is_served: row.try_get("is_live")?,
+        is_served: row.try_get("is_live")? && row.try_get::<_, f64>("unseen_for")? <= UNSEEN_MAX,
+        oldest_due_secs: row.try_get("oldest_due_age")?,
         hold_reason: row.try_get("hold_reason")?,
         hold_advice: row.try_get("hold_advice")?,
         held_since: row.try_get("held_since")?,

@@ -11,6 +11,9 @@ use crate::reconcile::stored::Run;
 /// Fewer events than this say nothing about shares.
 const ENOUGH: i64 = 20;
 
+/// What has been due for longer than this, in seconds, is stuck.
+const LATE: f64 = 3600.0;
+
 /// Points of a share that are a change.
 const POINTS: i64 = 20;
 
@@ -138,6 +141,28 @@ fn standing(digest: &Digest, tasks: &mut Vec<Task>) {
                 Some("conversion-outbox destinations list".to_owned()),
             ));
         }
+        let late = one.oldest_due_secs.filter(|secs| *secs > LATE);
+        if let Some(secs) = late.filter(|_| one.is_served && one.hold_reason.is_none()) {
+            tasks.push(task(
+                Urgency::Now,
+                format!(
+                    "{} wait for {name}, and the oldest has been due for {:.0} hours",
+                    one.pending,
+                    (secs / 3600.0).max(1.0)
+                ),
+                "see in the worker's log what keeps them: limits, an outage of the platform, or too few workers",
+                Some("conversion-outbox status".to_owned()),
+            ));
+        }
+    }
+    let written: i64 = digest.events.iter().map(|events| events.today.events).sum();
+    if digest.standing.is_empty() && written > 0 {
+        tasks.push(task(
+            Urgency::Now,
+            format!("{written} events were written, and no worker has ever run"),
+            "start one",
+            Some("conversion-outbox run".to_owned()),
+        ));
     }
 }
 
@@ -152,8 +177,13 @@ fn dead_letters(digest: &Digest, tasks: &mut Vec<Task>) {
         tasks.push(task(
             Urgency::Soon,
             format!(
-                "{} did not arrive at {}: {reason}{code}",
-                group.count, group.destination
+                "{} {} arrive at {}: {reason}{code}",
+                group.count,
+                match group.state.as_str() {
+                    "uncertain" => "may or may not have arrived, and did not for certain",
+                    _ => "did not",
+                },
+                group.destination
             ),
             group.advice,
             Some(format!(
@@ -530,6 +560,7 @@ mod tests {
         };
         let told = |row: Events| {
             let mut digest = digest();
+            digest.standing = vec![standing()];
             digest.events = vec![row];
             whats(&digest)
                 .into_iter()

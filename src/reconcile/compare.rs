@@ -405,17 +405,19 @@ fn spelling(id: &str) -> String {
     letters.to_lowercase().trim_start_matches('0').to_owned()
 }
 
-/// In the order of kinds and ids, and no more than are kept. Returns how many are left out.
+/// In the order of kinds and ids, what was kept at home last, and no more than are kept. Returns how many are left out.
 fn bound(gaps: &mut Vec<Gap>, most: usize) -> u64 {
-    gaps.sort_by(|one, other| {
-        let (id, other_id) = (&one.business_id, &other.business_id);
-        (one.why, id, &one.event_id, one.occurred_at).cmp(&(
-            other.why,
-            other_id,
-            &other.event_id,
-            other.occurred_at,
-        ))
-    });
+    fn place(gap: &Gap) -> (bool, Why, &str, &Option<String>, Option<DateTime<Utc>>) {
+        let (why, id) = (gap.why, gap.business_id.as_str());
+        (
+            why.is_kept_at_home(),
+            why,
+            id,
+            &gap.event_id,
+            gap.occurred_at,
+        )
+    }
+    gaps.sort_by(|one, other| place(one).cmp(&place(other)));
     let left_out = gaps.len().saturating_sub(most);
     gaps.truncate(most);
     left_out as u64

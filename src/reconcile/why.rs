@@ -78,6 +78,11 @@ impl Why {
         Why::ReportedAgain,
     ];
 
+    /// Whether it stays away on purpose: a thousand refusals of consent must not hide one event that was lost.
+    pub fn is_kept_at_home(self) -> bool {
+        matches!(self, Why::Suppressed | Why::Skipped | Why::Cancelled)
+    }
+
     /// The text in the database, in JSON and on pages.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -149,13 +149,14 @@ struct Fields {
 }
 
 /// Fields that name a thing of ours. They are long or hexadecimal, so that scrubbing would hide them, and never personal.
-const IDENTIFIERS: [&str; 6] = [
+const IDENTIFIERS: [&str; 7] = [
     "event_id",
     "trace_id",
     "span_id",
     "destination",
     "location",
     "revision",
+    "day",
 ];
 
 impl Fields {

@@ -155,6 +155,55 @@ async fn a_day_is_told_to_the_last_event_in_every_form() {
 }
 
 #[tokio::test]
+async fn a_day_without_workers_is_told_as_what_it_is() {
+    let outbox = Outbox::new().await;
+    let admin = outbox.admin().await;
+    let app = outbox.session("app").await;
+    app.run(&format!(
+        "insert into conversion_outbox.event (event_name, business_id, consent) values ('order_paid', 'o-1', {GRANTED})"
+    ))
+    .await;
+    let told = async || {
+        let now = Utc::now();
+        let digest = digest::read(&outbox.operator(), now.date_naive(), None, now)
+            .await
+            .expect("read");
+        digest::markdown(&digest)
+    };
+    let markdown = told().await;
+    assert!(
+        markdown.contains("1 events were written, and no worker has ever run"),
+        "{markdown}"
+    );
+    // All of them are gone, so none is more alive than another.
+    admin
+        .run(
+            "insert into conversion_outbox.destination (name, platform, last_seen_at)
+             select name, 'meta', now() - interval '11 minutes' from unnest('{a,b}'::text[]) name",
+        )
+        .await;
+    let markdown = told().await;
+    assert!(
+        markdown.contains("no worker serves a, and 1 wait"),
+        "{markdown}"
+    );
+    // They are there, and nothing moves.
+    admin
+        .run(
+            "update conversion_outbox.destination set last_seen_at = now();
+             set session_replication_role = replica;
+             update conversion_outbox.event set recorded_at = now() - interval '9 hours';
+             set session_replication_role = origin",
+        )
+        .await;
+    let markdown = told().await;
+    assert!(
+        markdown.contains("1 wait for b, and the oldest has been due for 9 hours"),
+        "{markdown}"
+    );
+}
+
+#[tokio::test]
 async fn a_day_without_anything_is_told_as_one() {
     let outbox = Outbox::new().await;
     let now = Utc::now();

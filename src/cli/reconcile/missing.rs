@@ -105,6 +105,8 @@ fn list(args: &Args, mut day: DayResult) -> anyhow::Result<()> {
     let is_finding = day.is_finding();
     if let Some(wanted) = &args.destination {
         day.destinations.retain(|one| one.destination == *wanted);
+        let all = day.destinations.iter().flat_map(|one| one.whys.values());
+        day.gaps_left_out = all.sum::<u64>().saturating_sub(day.gaps.len() as u64);
     }
     match args.json {
         true => output::print_json(&json!({

@@ -133,7 +133,7 @@ fn readable(days: &[DayResult]) -> String {
         text.push('\n');
     }
     text.push_str(
-        "expected: source less what consent, routes or a refund kept at home. difference: what arrived less expected, and where the \
+        "expected: source less what consent, routes, a refund or a missing identifier kept at home. difference: what arrived less expected, and where the \
          platform reports all it took, what it reports less what arrived on its day; ! beyond the tolerance.",
     );
     text

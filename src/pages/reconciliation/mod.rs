@@ -79,6 +79,8 @@ fn lead(found: &[DayResult], runs: &[Run]) -> Markup {
                 (counted(findings.len() as i64, "closed day")) " of " (count(closed as i64)) " "
                 @if findings.len() == 1 { "differs" } @else { "differ" }
                 " by more than is tolerated; the latest is " (super::html::day(latest)) "."
+            } @else if let Some(run) = runs.iter().find(|run| run.failed.is_some()) {
+                "The last comparison of " (name(&run.entry)) " failed: what differs since is not known."
             } @else if closed == 0 {
                 "No day is closed yet: what is missing may still come."
             } @else {

@@ -124,6 +124,20 @@ fn whys(day: &DayResult) -> Vec<(&'static str, &str)> {
 }
 
 #[test]
+fn a_thousand_refusals_hide_nothing_that_was_lost() {
+    let refused = (0..super::GAPS_MAX).map(|n| (format!("a{n}"), State::Suppressed));
+    let lost = [("lost".to_owned(), State::Rejected)];
+    let (mut source, mut outbox) = (Vec::new(), Vec::new());
+    for (id, state) in refused.chain(lost) {
+        source.push(row(&id, 1, 100));
+        outbox.push(event(&id, 1, 100, state));
+    }
+    let day = compared(&source, &outbox, meta(None), 500);
+    assert_eq!(whys(&day)[0], ("rejected", "lost"));
+    assert_eq!((day.gaps.len(), day.gaps_left_out), (super::GAPS_MAX, 1));
+}
+
+#[test]
 fn every_difference_has_its_reason() {
     let source = [
         row("good", 1, 100),
@@ -158,8 +172,8 @@ fn every_difference_has_its_reason() {
             ("conflict", "dearer"),
             ("not_in_source", "unasked"),
             ("duplicate_in_source", "twice"),
-            ("suppressed", "no-consent"),
             ("rejected", "refused"),
+            ("suppressed", "no-consent"),
         ]
     );
     assert_eq!((day.source_rows, day.source_duplicates), (7, 1));
@@ -226,11 +240,11 @@ fn what_a_platform_says_is_held_against_what_arrived() {
     assert_eq!(
         whys(&day),
         [
-            ("suppressed", "c"),
             ("reported_never_sent", "c"),
             ("reported_never_sent", "stranger"),
             ("not_reported", "b"),
             ("reported_again", "a"),
+            ("suppressed", "c"),
         ]
     );
     let meta_result = &day.destinations[0];

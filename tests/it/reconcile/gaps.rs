@@ -71,15 +71,15 @@ async fn every_id_that_is_missing_is_named_with_its_reason() {
             "outbox conflict dearer",
             "outbox not_in_source unasked",
             "outbox duplicate_in_source twice",
-            "meta suppressed no-consent consent_denied",
-            "meta skipped stranger no_identifier",
             "meta expired old too_old",
             "meta rejected refused refused_by_platform (100/2804019)",
             "meta uncertain doubt no_answer",
             "meta exhausted tired attempts_used_up",
-            "meta cancelled gone erased",
             "meta pending waiting retry",
             "meta in_queue queued",
+            "meta suppressed no-consent consent_denied",
+            "meta skipped stranger no_identifier",
+            "meta cancelled gone erased",
         ]
     );
     // By hand.

@@ -106,17 +106,14 @@ async fn one_worker_computes_and_not_too_often() {
     };
     let race = futures::future::join_all((0..8).map(|_| claim(0))).await;
     assert_eq!(race.iter().filter(|claimed| **claimed).count(), 1);
-    assert!(
-        !claim(59).await,
-        "the lease ran out, and an hour has not passed"
-    );
-    assert!(claim(60).await);
+    assert!(!claim(9).await, "it is at it");
+    assert!(claim(10).await, "it was broken off");
     stored::finish(
         &shop.database,
         "orders",
         Some("no answer"),
         &["ga4: refused".to_owned()],
-        start,
+        start + TimeDelta::minutes(10),
     )
     .await
     .expect("written");
@@ -125,8 +122,15 @@ async fn one_worker_computes_and_not_too_often() {
         (runs[0].failed.as_deref(), runs[0].notes.len()),
         (Some("no answer"), 1)
     );
-    assert!(!claim(61).await && claim(120).await);
-    assert!(!claim(125).await, "it is at it");
+    assert!(
+        !claim(24).await && claim(25).await,
+        "what failed is tried again soon"
+    );
+    let end = start + TimeDelta::minutes(26);
+    stored::finish(&shop.database, "orders", None, &[], end)
+        .await
+        .expect("written");
+    assert!(!claim(84).await && claim(85).await, "once an hour");
 }
 
 #[tokio::test]
