@@ -6,9 +6,19 @@ use crate::operations::advice::advice as of_reason;
 use crate::outcome::{Hold, Reason};
 use crate::pages::html::Tone;
 
+/// How a destination stands now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Now {
+    /// It is held, or a conversion action or rule of it.
+    pub(super) is_held: bool,
+    /// It has dead letters.
+    pub(super) has_dead: bool,
+}
+
 /// The outcome of a try, as people say it.
-pub(super) fn word(outcome: &str) -> (Tone, &'static str) {
+pub(super) fn word(outcome: &str, now: Now) -> (Tone, &'static str) {
     match outcome {
+        "hold" if !now.is_held => (Tone::Calm, "Was held"),
         "hold" => (Tone::Bad, "Held"),
         "rejected" => (Tone::Bad, "Refused"),
         "ambiguous" => (Tone::Warn, "No answer"),
@@ -19,9 +29,13 @@ pub(super) fn word(outcome: &str) -> (Tone, &'static str) {
     }
 }
 
-/// Whether somebody has to look at it, or the worker goes on by itself.
-pub(super) fn needs_somebody(outcome: &str) -> bool {
-    matches!(outcome, "hold" | "rejected" | "ambiguous")
+/// Whether somebody has to look at it; else it is over, or the worker goes on by itself.
+pub(super) fn needs_somebody(outcome: &str, now: Now) -> bool {
+    match outcome {
+        "hold" => now.is_held,
+        "rejected" | "ambiguous" => now.has_dead,
+        _ => false,
+    }
 }
 
 /// Whether deliveries that end like this may be dead letters.
@@ -30,12 +44,20 @@ pub(super) fn may_be_dead(outcome: &str) -> bool {
 }
 
 /// One sentence for whoever looks at it.
-pub(super) fn advice(kind: &Kind) -> String {
+pub(super) fn advice(kind: &Kind, now: Now) -> String {
     let (begin, advice) = match (
         kind.outcome.as_str(),
         kind.response_code,
         kind.error_code.as_deref(),
     ) {
+        ("hold", _, _) if !now.is_held => (
+            "The hold is over, and what it kept back went on",
+            "nothing to do",
+        ),
+        ("rejected" | "ambiguous", _, _) if !now.has_dead => (
+            "It is over: the destination has no dead letters",
+            "nothing to do",
+        ),
         ("hold", Some(401), _) => (
             "Nothing leaves until the credential works",
             Hold::Credential.advice(),
@@ -106,16 +128,26 @@ mod tests {
                     response_code,
                     error_code: error_code.map(str::to_owned),
                 };
-                let advice = advice(&kind);
-                assert!(
-                    advice.contains(": ") && advice.ends_with('.') && !advice.ends_with(".."),
-                    "{advice}"
-                );
-                assert_eq!(
-                    word(outcome).1 == "Repeated",
-                    outcome == "retry",
-                    "{outcome}"
-                );
+                for stands in [false, true] {
+                    let now = Now {
+                        is_held: stands,
+                        has_dead: stands,
+                    };
+                    let advice = advice(&kind, now);
+                    assert!(
+                        advice.contains(": ") && advice.ends_with('.') && !advice.ends_with(".."),
+                        "{advice}"
+                    );
+                    let word = word(outcome, now).1;
+                    assert_eq!(word == "Repeated", outcome == "retry", "{outcome}");
+                    // What is over wants nobody.
+                    assert!(stands || !needs_somebody(outcome, now), "{outcome}");
+                }
+                let held = Now {
+                    is_held: true,
+                    has_dead: false,
+                };
+                assert_eq!(needs_somebody(outcome, held), outcome == "hold");
             }
         }
     }

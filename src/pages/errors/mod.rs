@@ -18,11 +18,12 @@ use super::frame::{Page, Sheet};
 use super::html::{Markup, address, badge, choice, count, html, name, percent, time, wide};
 use super::params::{Params, Period};
 use super::trouble::Trouble;
+use advice::Now;
 use kinds::{Columns, Error, Kind};
 
 const ERRORS: &str = include_str!("../../../sql/pages/errors.sql");
 const SAMPLES: &str = include_str!("../../../sql/pages/error_samples.sql");
-const NAMES: &str = include_str!("../../../sql/pages/destination_names.sql");
+const TROUBLES_NOW: &str = include_str!("../../../sql/pages/troubles_now.sql");
 
 /// More kinds than this are not shown.
 const KINDS_MAX: usize = 60;
@@ -45,6 +46,8 @@ struct View {
     errors: Vec<Error>,
     /// All tries by destination, good and bad.
     tries: BTreeMap<String, i64>,
+    /// By destination.
+    troubles: BTreeMap<String, Now>,
 }
 
 impl View {
@@ -54,7 +57,7 @@ impl View {
         destination: Option<String>,
     ) -> Result<View, Trouble> {
         let columns = Columns::up_to(desk.now(), period);
-        let names = desk.database.query(NAMES, &[]);
+        let now = desk.database.query(TROUBLES_NOW, &[]);
         let params = [
             (&columns.first as _, Type::TIMESTAMPTZ),
             (&destination as _, Type::TEXT),
@@ -67,11 +70,18 @@ impl View {
         ];
         let answers = desk.database.query(ERRORS, &parts);
         let samples = desk.database.query(SAMPLES, &params);
-        let (names, answers, samples) = futures::try_join!(names, answers, samples)?;
-        let names: Vec<String> = names
-            .iter()
-            .map(|row| row.try_get("name"))
-            .collect::<Result<_, _>>()?;
+        let (now, answers, samples) = futures::try_join!(now, answers, samples)?;
+        let mut names = Vec::new();
+        let mut troubles = BTreeMap::new();
+        for row in &now {
+            let name: String = row.try_get("name")?;
+            let trouble = Now {
+                is_held: row.try_get("is_held")?,
+                has_dead: row.try_get("has_dead")?,
+            };
+            troubles.insert(name.clone(), trouble);
+            names.push(name);
+        }
         if let Some(unknown) = destination.as_ref().filter(|name| !names.contains(name)) {
             return Err(Trouble::Asked(format!(
                 "no worker has registered a destination {unknown:?}: choose one of the list"
@@ -122,7 +132,14 @@ impl View {
             columns,
             errors,
             tries,
+            troubles,
         })
+    }
+
+    /// How its destination stands now, whatever was when the try ended.
+    fn now(&self, error: &Error) -> Now {
+        let now = self.troubles.get(&error.kind.destination);
+        now.copied().unwrap_or_default()
     }
 
     fn body(&self) -> Markup {
@@ -134,9 +151,9 @@ impl View {
                     h2 id="over-time" { "Over time" }
                     (self.over_time())
                 }
-                @let (somebody, nobody): (Vec<_>, Vec<_>) = self.errors.iter().take(KINDS_MAX).partition(|error| advice::needs_somebody(&error.kind.outcome));
+                @let (somebody, nobody): (Vec<_>, Vec<_>) = self.errors.iter().take(KINDS_MAX).partition(|error| advice::needs_somebody(&error.kind.outcome, self.now(error)));
                 (self.kinds("somebody", "What needs somebody", &somebody))
-                (self.kinds("nobody", "What the worker deals with itself", &nobody))
+                (self.kinds("nobody", "What is over, or the worker deals with itself", &nobody))
             }
         }
     }
@@ -245,14 +262,14 @@ impl View {
             .get(&error.kind.destination)
             .copied()
             .unwrap_or(0);
-        let (tone, word) = advice::word(&error.kind.outcome);
+        let (tone, word) = advice::word(&error.kind.outcome, self.now(error));
         html! {
             article id={ "kind-" (place) } {
                 div.title { h3 { (name(&error.kind.destination)) " " (error.kind.code()) } (badge(tone, word)) }
                 p {
                     (tries_of(error.total)) ", " (percent(error.total, tries)) " of all at this destination; last in the hour of " (time(error.last)) "."
                 }
-                p { (advice::advice(&error.kind)) }
+                p { (advice::advice(&error.kind, self.now(error))) }
                 @if error.samples.is_empty() {
                     p.soft { "None of the latest tries is of this kind." }
                 } @else {
@@ -261,7 +278,7 @@ impl View {
                         li { a href=(event::path(event_id)) { (name(event)) " " span.code { (short(event_id)) } } }
                     } }
                 }
-                @if advice::may_be_dead(&error.kind.outcome) {
+                @if advice::may_be_dead(&error.kind.outcome) && self.now(error).has_dead {
                     p { a href=(address(Page::DeadLetters.path(), &[("destination", &error.kind.destination)])) { "Dead letters of " (name(&error.kind.destination)) } }
                 }
             }
